@@ -1,0 +1,40 @@
+"""A layer: one named group of nodes."""
+
+from dataclasses import dataclass
+
+from netspectra.errors import GraphError
+
+__all__ = ["Layer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One group of nodes of a :class:`~netspectra.graph.LayerGraph`.
+
+    Parameters
+    ----------
+    name : str
+        What the layer is called wherever results name it; unique within a graph.
+    size : int
+        Number of nodes, at least 1 (0 is allowed for what remains of a layer after its isolated nodes are removed).
+    kind : str, default "dense"
+        What the nodes are (``"dense"`` units, ``"channel"``, ``"nodes"`` of a plain graph …); free text.
+
+    Raises
+    ------
+    GraphError
+        If the name is empty or the size is not a non-negative integer.
+    """
+
+    name: str
+    size: int
+    kind: str = "dense"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            msg = f"a layer's name must be a non-empty string, got {self.name!r}"
+            raise GraphError(msg)
+        if isinstance(self.size, bool) or int(self.size) != self.size or self.size < 0:
+            msg = f"layer {self.name!r}: size must be a non-negative integer, got {self.size!r}"
+            raise GraphError(msg)
+        object.__setattr__(self, "size", int(self.size))

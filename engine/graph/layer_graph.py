@@ -1,0 +1,240 @@
+"""The layer graph: the one description of a network that everything in netspectra works on."""
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+
+from netspectra.errors import GraphError
+from netspectra.graph.arrays import as_weights, widest_dtype
+from netspectra.graph.block import Block
+from netspectra.graph.layer import Layer
+
+__all__ = ["LayerGraph", "Orientation"]
+
+Orientation = Literal["in-out", "out-in"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LayerGraph:
+    """An undirected weighted graph of neurons: layers of nodes and blocks of weights between them.
+
+    Node order is layer order. Blocks are sorted by (source, target); a block's position in :attr:`blocks` is its number
+    in the random keys of the null models. Immutable. Build it with :meth:`from_weights`, :meth:`from_blocks` or
+    :meth:`from_adjacency`.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+    blocks : tuple of Block
+    """
+
+    layers: tuple[Layer, ...]
+    blocks: tuple[Block, ...]
+
+    def __post_init__(self) -> None:
+        layers = tuple(self.layers)
+        _check_layers(layers)
+        blocks = [_resolve(block, layers) for block in self.blocks]
+        if not blocks:
+            msg = "a graph needs at least one block of weights, got none"
+            raise GraphError(msg)
+        blocks.sort(key=lambda block: (block.source, block.target))
+        object.__setattr__(self, "layers", layers)
+        object.__setattr__(self, "blocks", tuple(blocks))
+
+    @classmethod
+    def from_weights(
+        cls,
+        weights: Iterable[object],
+        orientation: Orientation = "in-out",
+        names: Sequence[str] | None = None,
+    ) -> "LayerGraph":
+        """Chain of layers from a multi-layer perceptron's weight matrices, input side first.
+
+        Parameters
+        ----------
+        weights : iterable of 2-D arrays
+            One per pair of consecutive layers; dense or sparse, signed. Biases are not part of the graph.
+        orientation : {"in-out", "out-in"}, default "in-out"
+            ``"in-out"``: shape (n_in, n_out), as Keras and Flax store them; ``"out-in"``: (n_out, n_in), as PyTorch
+            and ONNX do (a transposed view is taken, nothing is copied).
+        names : sequence of str, optional
+            One name per layer (one more than there are matrices).
+
+        Raises
+        ------
+        GraphError
+            If the list is empty or the shapes do not chain; the message says when they would in the other orientation.
+        """
+        if orientation not in ("in-out", "out-in"):
+            msg = f"orientation must be 'in-out' or 'out-in', got {orientation!r}"
+            raise GraphError(msg)
+        if isinstance(weights, np.ndarray) and weights.ndim == 2:
+            msg = "weights must be a list of 2-D arrays, got a single 2-D array; write [weights]"
+            raise GraphError(msg)
+        arrays = [as_weights(w, f"weights[{i}]") for i, w in enumerate(weights)]
+        if not arrays:
+            msg = "weights must hold at least one weight matrix, got an empty list"
+            raise GraphError(msg)
+        _check_chain(arrays, orientation)
+        if orientation == "out-in":
+            arrays = [as_weights(a.T, f"weights[{i}]") if sp.issparse(a) else a.T for i, a in enumerate(arrays)]
+        sizes = [int(arrays[0].shape[0]), *(int(a.shape[1]) for a in arrays)]
+        labels = _layer_names(names, len(sizes))
+        layers = tuple(Layer(name, size) for name, size in zip(labels, sizes, strict=True))
+        return cls(layers, tuple(Block.of_checked(i, i + 1, a) for i, a in enumerate(arrays)))
+
+    @classmethod
+    def from_blocks(cls, layers: Iterable[Layer], blocks: Iterable[Block]) -> "LayerGraph":
+        """Graph from explicit layers and blocks: skips, residual streams, any (source, target), several per pair.
+
+        Raises
+        ------
+        GraphError
+            If a block names a layer that does not exist or its shape is not (source size, target size).
+        """
+        return cls(tuple(layers), tuple(blocks))
+
+    @classmethod
+    def from_adjacency(cls, A: object, names: Sequence[str] | None = None) -> "LayerGraph":
+        """Graph of one layer from a symmetric adjacency matrix, dense or sparse; edge weight ``|A[i, j]|``.
+
+        Parameters
+        ----------
+        A : array_like or scipy.sparse array, shape (n, n)
+            Symmetric; a non-zero diagonal is ignored with a warning, as SciPy and scikit-learn do.
+        names : sequence of one str, optional
+            The layer's name, default ``"nodes"``.
+
+        Raises
+        ------
+        GraphError
+            If `A` is not square or not symmetric.
+        """
+        array = as_weights(A, "A")
+        rows, cols = array.shape
+        if rows != cols:
+            msg = f"A must be a square adjacency matrix, got shape {tuple(array.shape)}"
+            raise GraphError(msg)
+        difference = abs(array - array.T)
+        worst = float(difference.max()) if rows else 0.0
+        scale = float(abs(array).max()) if rows else 0.0
+        if worst > 1e-6 * scale:
+            msg = f"A must be symmetric, got entries that differ by {worst:.3g} from their mirror; try (A + A.T) / 2"
+            raise GraphError(msg)
+        label = _layer_names(names, 1, default="nodes")[0]
+        return cls((Layer(label, int(rows), "nodes"),), (Block.of_checked(0, 0, array),))
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of nodes over all layers."""
+        return int(self.offsets[-1])
+
+    @cached_property
+    def offsets(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """First node of each layer, then the number of nodes; shape (n_layers + 1,), int64."""
+        return np.concatenate([[0], np.cumsum([layer.size for layer in self.layers])]).astype(np.int64)
+
+    @cached_property
+    def n_edges(self) -> int:
+        """Number of edges: non-zero weights over all blocks."""
+        return sum(block.count_nonzero() for block in self.blocks)
+
+    @property
+    def n_stored(self) -> int:
+        """Stored weights over all blocks (a dense block stores its zeros)."""
+        return sum(block.n_stored for block in self.blocks)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Widest storage dtype among the blocks."""
+        return widest_dtype([block.dtype for block in self.blocks])
+
+    def layer_slice(self, index: int) -> slice:
+        """Positions of layer `index`'s nodes in node order."""
+        return slice(int(self.offsets[index]), int(self.offsets[index + 1]))
+
+    def __repr__(self) -> str:
+        sizes = [str(layer.size) for layer in self.layers]
+        shown = "-".join(sizes if len(sizes) <= 12 else [*sizes[:5], "…", *sizes[-5:]])
+        return f"LayerGraph({shown}: {self.n_nodes} nodes, {len(self.blocks)} blocks, {self.dtype})"
+
+
+def _layer_names(names: Sequence[str] | None, count: int, default: str | None = None) -> list[str]:
+    if names is None:
+        return [default] if default is not None else [f"layer{i}" for i in range(count)]
+    labels = [names] if isinstance(names, str) else list(names)
+    if len(labels) != count:
+        msg = f"names: expected one name per layer ({count}), got {len(labels)}"
+        raise GraphError(msg)
+    return labels
+
+
+def _check_layers(layers: tuple[Layer, ...]) -> None:
+    if not layers:
+        msg = "a graph needs at least one layer, got none"
+        raise GraphError(msg)
+    names = [layer.name for layer in layers]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        msg = f"layer names must be unique, got {twice[0]!r} more than once"
+        raise GraphError(msg)
+
+
+def _check_chain(arrays: "list[Any]", orientation: Orientation) -> None:
+    shapes = [tuple(int(s) for s in a.shape) for a in arrays]
+    own = shapes if orientation == "in-out" else [s[::-1] for s in shapes]
+    for i in range(len(own) - 1):
+        if own[i][1] != own[i + 1][0]:
+            other = [s[::-1] for s in own]
+            chains = all(other[j][1] == other[j + 1][0] for j in range(len(other) - 1))
+            flipped = "out-in" if orientation == "in-out" else "in-out"
+            hint = (
+                f"they do chain the other way: pass orientation={flipped!r}"
+                if chains
+                else "check their order, or use LayerGraph.from_blocks for networks that are not a chain"
+            )
+            msg = (
+                f"weights[{i}] and weights[{i + 1}] do not chain as {orientation!r}: shapes {shapes[i]} and "
+                f"{shapes[i + 1]}; {hint}"
+            )
+            raise GraphError(msg)
+
+
+def _resolve(block: Block, layers: tuple[Layer, ...]) -> Block:
+    source, target = (_layer_index(end, layers) for end in (block.source, block.target))
+    expected = (layers[source].size, layers[target].size)
+    if block.shape != expected:
+        chains = " (its transpose would fit: rows belong to the source layer)" if block.shape == expected[::-1] else ""
+        msg = (
+            f"block {layers[source].name} -> {layers[target].name}: expected weights of shape {expected}, got "
+            f"{block.shape}{chains}"
+        )
+        raise GraphError(msg)
+    if source == target:
+        if np.any(block.weights.diagonal()):
+            msg = f"block {layers[source].name} -> itself: the non-zero diagonal (self-loops) is ignored"
+            warnings.warn(msg, UserWarning, stacklevel=4)
+    if (source, target) == (block.source, block.target):
+        return block
+    return Block.of_checked(
+        source, target, block.weights, learned=block.learned, fixed_support=block.fixed_support
+    )
+
+
+def _layer_index(end: int | str, layers: tuple[Layer, ...]) -> int:
+    if isinstance(end, str):
+        for index, layer in enumerate(layers):
+            if layer.name == end:
+                return index
+        msg = f"a block names layer {end!r}, but the layers are {[layer.name for layer in layers]}"
+        raise GraphError(msg)
+    if isinstance(end, bool) or not 0 <= int(end) < len(layers):
+        msg = f"a block names layer {end!r}, but there are {len(layers)} layers (0 to {len(layers) - 1})"
+        raise GraphError(msg)
+    return int(end)

@@ -1,0 +1,117 @@
+"""The one door through which every Numba function of the CPU backend is compiled and cached.
+
+Signatures are declared, so nothing compiles in the middle of a run. Compiled code is kept in the user's cache folder
+under a name made from the hash of ``kernels/cpu/*.py`` and the Numba version: Numba's own ``cache=True`` misses changes
+in other files and fails at import where neither site-packages nor the home folder can be written. Where nothing can be
+written, functions are compiled in memory, with one warning.
+"""
+
+import hashlib
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+
+__all__ = ["compile_seconds", "compiled", "helper"]
+
+_log = logging.getLogger("netspectra")
+_seconds = 0.0
+_FASTMATH = {"contract", "reassoc", "nsz"}
+
+
+def compile_seconds() -> float:
+    """Seconds this process has spent compiling kernels or loading them from the cache."""
+    return _seconds
+
+
+def helper(function: Callable[..., Any]) -> Any:
+    """Compile a function that is only called from other kernels: typed and inlined by its callers, never cached."""
+    return numba.njit(nogil=True, fastmath=_FASTMATH, error_model="numpy", inline="never")(function)
+
+
+def compiled(*signatures: str) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a kernel for the declared `signatures`, nogil, from the cache where it is there."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        global _seconds  # noqa: PLW0603
+        start = time.perf_counter()
+        dispatcher = numba.njit(nogil=True, fastmath=_FASTMATH, error_model="numpy")(function)
+        if cache_folder() is not None:
+            dispatcher._cache = _Cache(function)
+        for signature in signatures:
+            dispatcher.compile(signature)
+        dispatcher.disable_compile()
+        _seconds += time.perf_counter() - start
+        return dispatcher
+
+    return decorate
+
+
+@cache
+def cache_folder() -> Path | None:
+    """Folder of this version's compiled kernels, created; None (and one warning) where nothing can be written."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.name.encode() + source.read_bytes())
+    name = f"kernels-{digest.hexdigest()[:16]}"
+    for base in _candidate_folders():
+        folder = base / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+        except OSError:
+            continue
+    _log.warning("no writable cache folder: CPU kernels are compiled anew in every process (set NETSPECTRA_CACHE)")
+    return None
+
+
+def _candidate_folders() -> list[Path]:
+    chosen = os.environ.get("NETSPECTRA_CACHE")
+    if chosen:
+        return [Path(chosen)]
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return []
+    if sys.platform == "darwin":
+        return [home / "Library" / "Caches" / "netspectra"]
+    if sys.platform == "win32":
+        return [Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / "netspectra" / "cache"]
+    return [Path(os.environ.get("XDG_CACHE_HOME", home / ".cache")) / "netspectra"]
+
+
+class _Locator(_CacheLocator):  # type: ignore[misc]
+    """Where Numba keeps one function's index: our folder, whose name already vouches for the sources."""
+
+    def __init__(self, py_func: Callable[..., Any], py_file: str) -> None:
+        self._name = f"{Path(py_file).stem}-{py_func.__code__.co_firstlineno}"
+
+    def get_cache_path(self) -> str:
+        return str(cache_folder())
+
+    def get_source_stamp(self) -> str:
+        return Path(self.get_cache_path()).name
+
+    def get_disambiguator(self) -> str:
+        return self._name
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> "_Locator":
+        return cls(py_func, py_file)
+
+
+class _CacheImpl(CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes = [_Locator]
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    _impl_class = _CacheImpl
