@@ -1,0 +1,63 @@
+"""The machine: arrays, devices and the verbs over them. Knows nothing of networks, files or p-values."""
+
+from importlib import import_module
+from typing import Any
+
+from netspectra.errors import BackendUnavailableError, GraphError
+from netspectra.kernels.backend import Backend
+from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
+
+__all__ = ["Backend", "BlockWeights", "CsrWeights", "DenseWeights", "available_backends", "get_backend"]
+
+_FACTORIES = {
+    "cpu": "netspectra.kernels.cpu:CpuBackend",
+    "reference": "netspectra.kernels.reference:ReferenceBackend",
+}
+_PLANNED = {"cuda": "CuPy", "jax": "JAX"}
+_default: dict[str, Backend] = {}
+
+
+def available_backends() -> list[str]:
+    """Names of the backends that can be used here, fastest first."""
+    return list(_FACTORIES)
+
+
+def get_backend(name: "str | Backend" = "auto", **options: Any) -> Backend:
+    """Return a backend by name, or `name` itself if it is one.
+
+    Parameters
+    ----------
+    name : {"auto", "cpu", "reference"} or Backend
+        ``"auto"`` takes the fastest that works here.
+    **options
+        Passed on to the backend, e.g. ``n_threads=2`` for ``"cpu"``.
+
+    Raises
+    ------
+    GraphError
+        If the name is not that of a backend.
+    BackendUnavailableError
+        If the backend exists but cannot work here.
+    """
+    if not isinstance(name, str):
+        if isinstance(name, Backend):
+            return name
+        msg = f"backend must be a name or a backend object, got {type(name).__name__}"
+        raise GraphError(msg)
+    if name in _PLANNED:
+        msg = (
+            f"backend {name!r} ({_PLANNED[name]}) is not part of this version of netspectra; use backend='cpu' "
+            f"(available: {', '.join(available_backends())})"
+        )
+        raise BackendUnavailableError(msg)
+    chosen = available_backends()[0] if name == "auto" else name
+    if chosen not in _FACTORIES:
+        msg = f"backend must be one of {['auto', *_FACTORIES]} or a backend object, got {name!r}"
+        raise GraphError(msg)
+    if not options and chosen in _default:
+        return _default[chosen]
+    module, factory = _FACTORIES[chosen].split(":")
+    backend: Backend = getattr(import_module(module), factory)(**options)
+    if not options:
+        _default[chosen] = backend
+    return backend

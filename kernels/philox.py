@@ -11,7 +11,7 @@ import numpy as np
 
 __all__ = ["philox4x32", "philox4x32_scalar"]
 
-Words: TypeAlias = "np.ndarray[Any, np.dtype[np.uint32]]"
+Words: TypeAlias = np.ndarray[Any, np.dtype[np.uint32]]
 
 _M0, _M1 = 0xD2511F53, 0xCD9E8D57
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85

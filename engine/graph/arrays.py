@@ -15,7 +15,7 @@ from netspectra.errors import GraphError
 
 __all__ = ["PANEL_ELEMENTS", "Weights", "as_weights", "row_panels", "widest_dtype", "working_dtype"]
 
-Weights: TypeAlias = "np.ndarray[Any, Any] | sp.csr_array"
+Weights: TypeAlias = np.ndarray[Any, Any] | sp.csr_array
 
 PANEL_ELEMENTS = 1 << 20
 """Elements of a dense block read at a time wherever something must be derived from it (4 MB in float32)."""

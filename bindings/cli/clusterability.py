@@ -1,0 +1,73 @@
+"""``netspectra test FILE``: the n-cut of a network, null networks, z-score, p-value and the partition."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from netspectra.bindings.cli.failures import one_line_errors
+
+__all__ = ["run_test"]
+
+_FILE = "A .safetensors or .npz file, or example:mnist-mlp, example:mnist-mlp-pruned."
+
+
+def run_test(
+    file: Annotated[str, typer.Argument(metavar="FILE", help=_FILE, show_default=False)],
+    *,
+    clusters: Annotated[int, typer.Option("--clusters", "-k", help="Number of clusters.")] = 12,
+    nulls: Annotated[int, typer.Option("--nulls", "-n", help="Number of null networks.")] = 1000,
+    null: Annotated[str, typer.Option(help="shuffle, shuffle-nonzero, kde or kde-nonzero.")] = "shuffle",
+    seed: Annotated[int, typer.Option(help="Every null network is a function of it.")] = 0,
+    backend: Annotated[str, typer.Option(help="auto, cpu, reference …")] = "auto",
+    solver: Annotated[str, typer.Option(help="auto, dense or lobpcg.")] = "auto",
+    select: Annotated[str, typer.Option(help="Which k-means restart counts: inertia or ncut.")] = "inertia",
+    n_init: Annotated[int, typer.Option("--n-init", help="k-means restarts.")] = 25,
+    orientation: Annotated[str, typer.Option(help="How matrices are stored: auto, in-out or out-in.")] = "auto",
+    order: Annotated[str | None, typer.Option(help="Tensors to read, input side first, with commas between.")] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Null networks solved together.")] = None,
+    memory_limit: Annotated[str | None, typer.Option("--memory-limit", help="For example 2GB.")] = None,
+    json: Annotated[str | None, typer.Option(metavar="OUT.json", help="Write JSON; - is standard output.")] = None,
+    save: Annotated[Path | None, typer.Option(metavar="OUT.npz", help="Save the whole result.")] = None,
+) -> None:
+    """Test whether a trained network is more modular than chance."""
+    with one_line_errors():
+        from netspectra.bindings.cli.files import network_path, parse_bytes, require_writable
+        from netspectra.bindings.cli.terminal import open_console, show_result
+        from netspectra.bindings.readers.loading import load
+
+        limit = parse_bytes(memory_limit)
+        require_writable(save)
+        require_writable(None if json in (None, "-") else Path(json))
+        names = None if order is None else [name.strip() for name in order.split(",")]
+        graph = load(network_path(file), orientation=orientation, order=names)  # type: ignore[arg-type]  # load checks
+
+        from netspectra.significance import clusterability_test
+
+        result = clusterability_test(
+            graph,
+            clusters,
+            n_nulls=nulls,
+            null=null,
+            seed=seed,
+            n_init=n_init,
+            select=select,
+            solver=solver,
+            backend=backend,
+            batch_size=batch_size,
+            memory_limit=limit,
+        )
+        _write(result, json, save)
+        show_result(open_console(on_stderr=json == "-"), file, result)
+
+
+def _write(result: Any, json: str | None, save: Path | None) -> None:
+    from netspectra.bindings.cli.files import as_json, write_text
+
+    if save is not None:
+        result.save(save)
+    if json == "-":
+        sys.stdout.write(as_json(result.to_dict()))
+    elif json is not None:
+        write_text(Path(json), as_json(result.to_dict()))

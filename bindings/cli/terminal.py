@@ -1,0 +1,31 @@
+"""Where the commands write: one console, on standard output or beside the JSON on standard error."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["open_console", "show", "show_result"]
+
+_WIDTH_OF_A_FILE = 120
+
+
+def open_console(*, on_stderr: bool = False) -> "Console":
+    """Return a console; where nothing tells its width (a pipe, a file), lines are long rather than folded."""
+    from rich.console import Console
+
+    console = Console(stderr=on_stderr)
+    return console if console.is_terminal else Console(stderr=on_stderr, width=_WIDTH_OF_A_FILE)
+
+
+def show(console: "Console", *items: Any) -> None:
+    """Show tables and plain text: what a file is called is not markup."""
+    for item in items:
+        console.print(item, markup=False, highlight=False, soft_wrap=isinstance(item, str))
+
+
+def show_result(console: "Console", name: str, result: Any) -> None:
+    """Show a clusterability test: its numbers, the clusters by layer, the sentence of verdict."""
+    from netspectra.bindings.tables import layer_table, result_table
+
+    show(console, result_table(result, title=name), layer_table(result.partition), str(result.verdict))

@@ -1,0 +1,119 @@
+"""Results as Rich tables, for the terminal and for notebooks. Numbers come as the engine gives them."""
+
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from netspectra.bindings.readers import FileInspection
+
+__all__ = ["inspection_table", "layer_table", "printable", "result_table", "skipped_table"]
+
+
+def result_table(result: Any, title: str | None = None) -> Table:
+    """Return the numbers of a clusterability test, one per row, with how far each can be trusted.
+
+    Parameters
+    ----------
+    result : ClusterabilityResult
+    title : str, optional
+    """
+    table = _table(title, ("", "left"), ("value", "right"), ("", "left"))
+    for label, value, remark in (*_statistics(result), *_computation(result), *_times(result.timings)):
+        table.add_row(label, value, remark)
+    return table
+
+
+def layer_table(partition: Any, title: str = "neurons of each cluster, by layer") -> Table:
+    """Return how many neurons of each layer are in each cluster.
+
+    Parameters
+    ----------
+    partition : Partition
+    title : str
+    """
+    rows = partition.by_layer()
+    n_clusters = len(rows[0]["counts"]) if rows else 0
+    numbers = [(str(cluster), "right") for cluster in range(n_clusters)]
+    table = _table(title, ("layer", "left"), ("size", "right"), *numbers, ("isolated", "right"))
+    for row in rows:
+        counts = (str(count) if count else "." for count in row["counts"])
+        table.add_row(printable(row["layer"]), f"{row['size']:,}", *counts, str(row["isolated"] or "."))
+    return table
+
+
+def inspection_table(inspection: "FileInspection") -> Table:
+    """Return the tensors that would be read, in layer order."""
+    table = _table(None, ("tensor", "left"), ("shape", "right"), ("dtype", "left"), ("non-zero", "right"))
+    for record, count in zip(inspection.report.taken, inspection.n_nonzero, strict=True):
+        table.add_row(printable(record.name), _shape(record.shape), record.dtype, f"{count:,}")
+    return table
+
+
+def skipped_table(inspection: "FileInspection") -> Table:
+    """Return the tensors that would not be read, with the reasons."""
+    table = _table(None, ("skipped", "left"), ("shape", "right"), ("why", "left"))
+    for skipped in inspection.report.skipped:
+        table.add_row(printable(skipped.name), _shape(skipped.shape), printable(skipped.reason))
+    return table
+
+
+def printable(text: str) -> Text:
+    """Return text from a file as it may be shown: no Rich markup in it, and no control characters for the terminal."""
+    return Text("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
+
+
+def _statistics(result: Any) -> list[tuple[str, str, str]]:
+    partition, nulls = result.partition, f"over {result.n_nulls - result.n_failed:,} {result.null} null networks"
+    gap = f"relative gap {partition.relative_gap:.1%}, {partition.bound_status}"
+    rows = [
+        ("n-cut", f"{result.ncut:.4f}", f"{result.n_clusters} clusters"),
+        ("lower bound", f"{partition.ncut_lower_bound:.4f}", gap),
+    ]
+    if result.n_nulls > result.n_failed:
+        rows.append(("null n-cut", f"{result.null_mean:.4f} ± {result.null_sd:.4f}", nulls))
+        rows.append(("z-score", f"{result.z_score:.2f}", "standard deviations of the null"))
+    if result.p_value is not None:
+        low, high = result.p_interval
+        rows.append(("p-value", f"{result.p_value:.4g}", f"Monte-Carlo interval {low:.2g} to {high:.2g}"))
+    sensitivity = result.seed_sensitivity
+    if sensitivity is not None:
+        low, high = sensitivity.ncut_range
+        verdict = "the verdict depends on the seed" if sensitivity.sensitive else "same verdict"
+        rows.append(("seeds", f"{low:.4f} to {high:.4f}", f"n-cut over {sensitivity.n_seeds} further seeds: {verdict}"))
+    return rows
+
+
+def _computation(result: Any) -> list[tuple[str, str, str]]:
+    solved = result.n_nulls - result.n_failed
+    observed = "network converged" if result.partition.converged else f"network: {result.partition.status}"
+    rows = [
+        ("solved", f"{solved:,} of {result.n_nulls:,}", f"null networks, {result.n_failed} failed; {observed}"),
+        ("computed by", str(result.backend), f"{result.device}, {result.dtype}, {result.solver}, seed {result.seed}"),
+    ]
+    if result.n_isolated:
+        rows.append(("isolated", f"{result.n_isolated:,}", "neurons without edges, in no cluster"))
+    return rows
+
+
+def _times(timings: dict[str, float]) -> list[tuple[str, str, str]]:
+    """Compilation stands apart: it is paid once per machine, whatever the size of the run."""
+    compiling = timings.get("compile", 0.0)
+    parts = (f"{part} {timings[part]:.2f}" for part in ("prepare", "observed", "nulls", "seeds") if part in timings)
+    rows = [("time", f"{timings.get('total', 0.0):.2f} s", ", ".join(parts))]
+    if compiling > 0:
+        rows.append(("compilation", f"{compiling:.2f} s", "once per machine, then kept"))
+    return rows
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "-"
+
+
+def _table(title: str | None, *columns: tuple[str, Any]) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for heading, justify in columns:
+        table.add_column(heading, justify=justify, overflow="fold")
+    return table

@@ -1,0 +1,152 @@
+"""What a machine must be able to do: the protocol that every backend implements and the engine calls.
+
+Everything that depends on the replicate has a leading axis B. A verb that a backend cannot do raises
+:class:`~netspectra.errors.BackendUnavailableError` naming backend and operation; nothing falls back to the host.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+import numpy as np
+
+from netspectra.kernels.keys import ShuffleKeys
+from netspectra.kernels.weights import BlockWeights, CsrWeights
+
+__all__ = ["Array", "Backend", "KMeansOutput"]
+
+Array: TypeAlias = Any
+"""An array of the backend's namespace."""
+KMeansOutput: TypeAlias = "tuple[Array, Array, Array]"
+S = TypeVar("S")
+R = TypeVar("R")
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """One machine: arrays, sums and products over blocks, keyed randomness, small dense algebra, k-means."""
+
+    name: str
+    device: str
+    n_threads: int
+    compile_seconds: float
+    xp: Any
+    """Array namespace (array-API style) for element-wise work, ``matmul`` and reductions."""
+
+    # -- arrays and time ---------------------------------------------------------------------------------------------
+    def asarray(self, values: Any, dtype: Any = None) -> Array:
+        """Array of the backend from host values, without a copy where possible."""
+        ...
+
+    def to_numpy(self, array: Array) -> "np.ndarray[Any, Any]":
+        """Host copy (or view) of a backend array."""
+        ...
+
+    def synchronize(self) -> None:
+        """Wait until everything queued has been done."""
+        ...
+
+    def free_memory(self) -> None:
+        """Give cached device memory back."""
+        ...
+
+    def available_memory(self) -> int:
+        """Bytes that can be allocated now."""
+        ...
+
+    # -- control -----------------------------------------------------------------------------------------------------
+    def session(self) -> AbstractContextManager[None]:
+        """Context of one public call: BLAS threads held, device selected; everything restored on leaving."""
+        ...
+
+    def map_replicates(self, solve: "Callable[[Backend, list[int]], R]", replicates: Sequence[int]) -> list[R]:
+        """Solve the replicates of one wave: `solve` gets a backend view to work on and the replicates it shall do.
+
+        How a wave is cut in calls is the backend's affair and must not change any result.
+        """
+        ...
+
+    def while_loop(self, cond: Callable[[S], Any], body: Callable[[S], S], state: S) -> S:
+        """``while cond(state): state = body(state)``."""
+        ...
+
+    # -- blocks ------------------------------------------------------------------------------------------------------
+    def load_block(self, members: Sequence[Any], *, symmetric: bool) -> BlockWeights:
+        """Stack one block of several graphs (dense arrays or CSR, of equal shape); `symmetric` keeps the upper triangle."""
+        ...
+
+    def block_degrees(self, weights: BlockWeights) -> tuple[Array, Array]:
+        """Sums of ``|W|`` over rows (B, m) and columns (B, n), float64."""
+        ...
+
+    def block_product(
+        self, weights: BlockWeights, x_source: Array | None, x_target: Array | None
+    ) -> tuple[Array | None, Array | None]:
+        """``(|W| x_target, |W|^T x_source)`` in the dtype of x, shapes (B, m, c) and (B, n, c); None in, None out."""
+        ...
+
+    def cluster_sums(self, weights: BlockWeights, source: Array, target: Array, n_clusters: int) -> Array:
+        """Sums of ``|W|`` from cluster to cluster, (B, k, k) float64, for int32 labels (B, m) and (B, n); -1 ignored."""
+        ...
+
+    def scaled_dense(
+        self, shape: tuple[int, int], blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array
+    ) -> Array:
+        """Dense ``diag(rows) sum(|W|) diag(cols)``, (B, *shape), in the dtype of `rows` (B, shape[0]).
+
+        Each block comes with the row and column of its corner and whether it stands there transposed.
+        """
+        ...
+
+    # -- keyed randomness --------------------------------------------------------------------------------------------
+    def permute_dense(self, values: Any, keys: ShuffleKeys, items: Any, slots: Any, shape: tuple[int, int]) -> BlockWeights:
+        """``out[slots[pi(items[j])]] = values[j]`` into zeros of (B, *shape); None for `items` and `slots`: all, identity."""
+        ...
+
+    def permute_pattern(self, weights: CsrWeights, keys: ShuffleKeys, slots: Any) -> CsrWeights:
+        """Permute the stored values of a CSR block among its stored positions (or those named by `slots`)."""
+        ...
+
+    def permute_sparse(
+        self, values: Any, keys: ShuffleKeys, items: Any, shape: tuple[int, int], *, symmetric: bool
+    ) -> CsrWeights:
+        """CSR block whose value j stands at row-major place ``pi(items[j])`` (of the upper triangle if symmetric)."""
+        ...
+
+    def resample_nonzero(self, weights: BlockWeights, index_keys: Any, noise_keys: Any, bandwidth: float) -> BlockWeights:
+        """Replace the r-th non-zero (row-major) by ``|w_j + bandwidth z|``, j and z keyed by r."""
+        ...
+
+    def standard_normals(self, keys: Any, shape: tuple[int, int], dtype: Any) -> Array:
+        """Keyed standard normals (B, *shape), element number row-major."""
+        ...
+
+    # -- small dense linear algebra ----------------------------------------------------------------------------------
+    def largest_eigenpairs(self, A: Array, k: int) -> tuple[Array, Array]:
+        """The k largest eigenvalues (B, k), descending, and eigenvectors (B, n, k) of symmetric A, which may be overwritten."""
+        ...
+
+    def eigh(self, A: Array) -> tuple[Array, Array]:
+        """All eigenpairs of small symmetric matrices, ascending."""
+        ...
+
+    # -- clustering --------------------------------------------------------------------------------------------------
+    def kmeans(
+        self,
+        points: Array,
+        live: Array,
+        n_clusters: int,
+        n_init: int,
+        keys: Any,
+        *,
+        max_iter: int,
+        tol: Any,
+        keep_all: bool,
+    ) -> KMeansOutput:
+        """Run `n_init` keyed restarts on points (B, n, d).
+
+        Returns labels int32 (B, n_init, n) with `keep_all`, else (B, 1, n) of the restart of least inertia; -1 where not
+        `live` (B, n); inertia float64 (B, n_init); iterations int32 (B, n_init). `tol` (B,): bound on the sum of squared
+        centre movements.
+        """
+        ...

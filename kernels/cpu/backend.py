@@ -1,0 +1,232 @@
+"""The CPU backend: NumPy, LAPACK, Numba where NumPy is slow, threads over replicates."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+import scipy.sparse as sp
+
+from netspectra.errors import GraphError
+from netspectra.kernels.backend import KMeansOutput
+from netspectra.kernels.cpu import draws, jit, lapack, products, sums
+from netspectra.kernels.cpu.kmeans import kmeans_restarts
+from netspectra.kernels.cpu.memory import available_bytes
+from netspectra.kernels.cpu.workers import run_tasks, single_threaded_blas
+from netspectra.kernels.keys import ShuffleKeys
+from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
+
+__all__ = ["CpuBackend"]
+
+Array: TypeAlias = np.ndarray[Any, Any]
+S = TypeVar("S")
+R = TypeVar("R")
+
+
+class CpuBackend:
+    """NumPy arrays, one thread per replicate (or per panel and k-means restart of a single graph).
+
+    Parameters
+    ----------
+    n_threads : int, optional
+        Threads, default all that this process may use. Results do not depend on it.
+
+    Raises
+    ------
+    GraphError
+        If `n_threads` is not a positive integer.
+    """
+
+    name = "cpu"
+    xp: Any = np
+
+    def __init__(self, n_threads: int | None = None) -> None:
+        allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        if n_threads is not None and (isinstance(n_threads, bool) or int(n_threads) != n_threads or n_threads < 1):
+            msg = f"n_threads must be a positive integer or None, got {n_threads!r}"
+            raise GraphError(msg)
+        self.n_threads = allowed if n_threads is None else int(n_threads)
+        self.device = "cpu"
+        self.compile_seconds = jit.compile_seconds()
+        self._cancelled = threading.Event()
+
+    def __repr__(self) -> str:
+        return f"CpuBackend(n_threads={self.n_threads})"
+
+    # -- arrays and time ---------------------------------------------------------------------------------------------
+    def asarray(self, values: Any, dtype: Any = None) -> Array:
+        return np.asarray(values, dtype=dtype)
+
+    def to_numpy(self, array: Any) -> Array:
+        return np.asarray(array)
+
+    def synchronize(self) -> None:
+        """Nothing is queued on a CPU."""
+
+    def free_memory(self) -> None:
+        """Nothing is cached on a CPU."""
+
+    def available_memory(self) -> int:
+        return available_bytes()
+
+    # -- control -----------------------------------------------------------------------------------------------------
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        with single_threaded_blas():
+            yield
+
+    def map_replicates(self, solve: "Callable[[Any, list[int]], R]", replicates: Sequence[int]) -> list[R]:
+        """Each replicate is solved alone, on one thread: so its result cannot depend on wave or threads."""
+        worker = CpuBackend(1)
+        try:
+            return run_tasks(lambda i: solve(worker, [i]), list(replicates), self.n_threads)
+        except BaseException:
+            worker._cancelled.set()
+            raise
+
+    def while_loop(self, cond: Callable[[S], Any], body: Callable[[S], S], state: S) -> S:
+        while not self._cancelled.is_set() and bool(cond(state)):
+            state = body(state)
+        return state
+
+    # -- blocks ------------------------------------------------------------------------------------------------------
+    def load_block(self, members: Sequence[Any], *, symmetric: bool) -> BlockWeights:
+        if sp.issparse(members[0]):
+            return _stack_csr([sp.csr_array(sp.triu(W, k=1)) if symmetric else W for W in members])
+        if symmetric:
+            return DenseWeights(np.stack([np.triu(W, k=1) for W in members]))
+        return DenseWeights(members[0][None] if len(members) == 1 else np.stack(members))
+
+    def block_degrees(self, weights: BlockWeights) -> tuple[Array, Array]:
+        (m, n), members = weights.shape, weights.n_members
+        rows, cols = np.zeros((members, m)), np.zeros((members, n))
+        for b in range(members):
+            if isinstance(weights, CsrWeights):
+                sums.add_degrees_csr(*_csr_member(weights, b), rows[b], cols[b])
+                continue
+            for first, last, read in products.contiguous_panels(weights.values[b]):
+                panel, swapped = read(slice(first, last))
+                ends = (rows[b, first:last], cols[b])
+                sums.add_degrees_dense(panel, *(ends[::-1] if swapped else ends))
+        return rows, cols
+
+    def block_product(
+        self, weights: BlockWeights, x_source: Array | None, x_target: Array | None
+    ) -> tuple[Array | None, Array | None]:
+        return products.block_product(weights, x_source, x_target, self.n_threads)
+
+    def cluster_sums(self, weights: BlockWeights, source: Array, target: Array, n_clusters: int) -> Array:
+        out = np.zeros((source.shape[0], n_clusters + 1, n_clusters + 1))
+        for b in range(source.shape[0]):
+            ends = [np.where(a[b] < 0, n_clusters, a[b]).astype(np.int32) for a in (source, target)]
+            member = b if weights.n_members > 1 else 0
+            if isinstance(weights, CsrWeights):
+                sums.add_cluster_sums_csr(*_csr_member(weights, member), *ends, out[b])
+                continue
+            for first, last, read in products.contiguous_panels(weights.values[member]):
+                panel, swapped = read(slice(first, last))
+                if swapped:
+                    part = np.zeros_like(out[b])
+                    sums.add_cluster_sums_dense(panel, ends[1], ends[0][first:last], part)
+                    out[b] += part.T
+                else:
+                    sums.add_cluster_sums_dense(panel, ends[0][first:last], ends[1], out[b])
+        return out[:, :n_clusters, :n_clusters]
+
+    def scaled_dense(
+        self, shape: tuple[int, int], blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array
+    ) -> Array:
+        return products.scaled_dense(shape, list(blocks), rows, cols)
+
+    # -- keyed randomness --------------------------------------------------------------------------------------------
+    def permute_dense(
+        self, values: Array, keys: ShuffleKeys, items: Array | None, slots: Array | None, shape: tuple[int, int]
+    ) -> DenseWeights:
+        return draws.permute_dense(values, keys, items, slots, shape)
+
+    def permute_pattern(self, weights: CsrWeights, keys: ShuffleKeys, slots: Array | None) -> CsrWeights:
+        return draws.permute_pattern(weights, keys, slots)
+
+    def permute_sparse(
+        self, values: Array, keys: ShuffleKeys, items: Array, shape: tuple[int, int], *, symmetric: bool
+    ) -> CsrWeights:
+        return draws.permute_sparse(values, keys, items, shape, symmetric=symmetric)
+
+    def resample_nonzero(
+        self, weights: BlockWeights, index_keys: Array, noise_keys: Array, bandwidth: float
+    ) -> BlockWeights:
+        return draws.resample_nonzero(weights, index_keys, noise_keys, bandwidth)
+
+    def standard_normals(self, keys: Array, shape: tuple[int, int], dtype: Any) -> Array:
+        return draws.standard_normals(keys, shape, dtype)
+
+    # -- small dense linear algebra ----------------------------------------------------------------------------------
+    def largest_eigenpairs(self, A: Array, k: int) -> tuple[Array, Array]:
+        pairs = [lapack.largest_eigenpairs(np.ascontiguousarray(member), k) for member in A]
+        return np.stack([values for values, _ in pairs]), np.stack([vectors for _, vectors in pairs])
+
+    def eigh(self, A: Array) -> tuple[Array, Array]:
+        values, vectors = np.linalg.eigh(A)
+        return values, vectors
+
+    # -- clustering --------------------------------------------------------------------------------------------------
+    def kmeans(
+        self,
+        points: Array,
+        live: Array,
+        n_clusters: int,
+        n_init: int,
+        keys: Array,
+        *,
+        max_iter: int,
+        tol: Array,
+        keep_all: bool,
+    ) -> KMeansOutput:
+        n_members, n, d = points.shape
+        labels = np.full((n_members, n_init if keep_all else 1, n), -1, np.int32)
+        inertia, n_iter = np.empty((n_members, n_init)), np.empty((n_members, n_init), np.int32)
+        n_trials = 2 + int(np.log(n_clusters))
+        n_ranges = min(self.n_threads, n_init)
+        bounds = [n_init * r // n_ranges for r in range(n_ranges + 1)]
+        for b in range(n_members):
+            nodes = np.flatnonzero(live[b])
+            packed = np.zeros((-(-d // 4) * 4, nodes.size), points.dtype)
+            packed[:d] = points[b].T if nodes.size == n else points[b, nodes].T
+
+            def run(r: int, b: int = b, packed: Array = packed) -> Array:
+                first, last = bounds[r], bounds[r + 1]
+                out = np.empty((last - first if keep_all else 1, packed.shape[1]), np.int32)
+                kmeans_restarts(
+                    packed, d, n_clusters, first, last, n_trials, max_iter, float(tol[b]), keys[b], out,
+                    inertia[b, first:last], n_iter[b, first:last], keep_all,
+                )  # fmt: skip
+                return out
+
+            parts = run_tasks(run, range(n_ranges), self.n_threads)
+            if keep_all:
+                labels[b][:, nodes] = np.concatenate(parts)
+            else:
+                best = int(np.searchsorted(bounds, np.argmin(inertia[b]), side="right")) - 1
+                labels[b, 0, nodes] = parts[best][0]
+        return labels, inertia, n_iter
+
+
+def _csr_member(weights: CsrWeights, member: int) -> tuple[Array, Array, Array]:
+    pattern = member if weights.indices.shape[0] > 1 else 0
+    return weights.values[member], weights.indices[pattern], weights.indptr[pattern]
+
+
+def _stack_csr(members: "list[sp.csr_array]") -> CsrWeights:
+    """Stack CSR arrays of equal shape, padding values and indices to the longest."""
+    longest = max(W.nnz for W in members)
+    dtype, index_type = members[0].data.dtype, np.result_type(*(W.indices.dtype for W in members))
+    if len(members) == 1:
+        W = members[0]
+        return CsrWeights(W.data[None], W.indices[None], W.indptr.astype(np.int64)[None], W.shape)
+    values = np.zeros((len(members), longest), dtype)
+    indices = np.zeros((len(members), longest), index_type)
+    for row, W in enumerate(members):
+        values[row, : W.nnz], indices[row, : W.nnz] = W.data, W.indices
+    return CsrWeights(values, indices, np.stack([W.indptr.astype(np.int64) for W in members]), members[0].shape)

@@ -1,0 +1,216 @@
+"""Products with ``|W|``: the symmetric block product and the dense scaled matrix, panel by panel.
+
+Neither ``|W|`` nor a normalised W is ever held whole: a dense block is read in panels of about a million elements, whose
+absolute values go to a buffer that BLAS multiplies. Work is cut in groups by shape alone and reduced in a fixed order,
+so the result does not depend on the number of threads.
+"""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from netspectra.kernels.cpu.jit import compiled
+from netspectra.kernels.cpu.workers import run_tasks
+from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
+
+__all__ = ["block_product", "contiguous_panels", "scaled_dense"]
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+PANEL_ELEMENTS = 1 << 20
+GROUP_ELEMENTS = 1 << 22
+MAX_GROUPS = 16
+_TYPES = ("float32", "float64")
+
+
+def block_product(
+    weights: BlockWeights, x_source: Array | None, x_target: Array | None, n_threads: int
+) -> tuple[Array | None, Array | None]:
+    """``(|W| x_target, |W|^T x_source)`` per member; see :class:`netspectra.kernels.backend.Backend`."""
+    x = x_target if x_target is not None else x_source
+    if x is None:
+        return None, None
+    (m, n), members = weights.shape, x.shape[0]
+    y_source = None if x_target is None else np.zeros((members, m, x.shape[2]), x.dtype)
+    y_target = None if x_source is None else np.zeros((members, n, x.shape[2]), x.dtype)
+    product = _csr_product if isinstance(weights, CsrWeights) else _dense_product
+    for b in range(members):
+        product(
+            weights,  # type: ignore[arg-type]
+            b if weights.n_members > 1 else 0,
+            None if x_source is None else np.ascontiguousarray(x_source[b]),
+            None if x_target is None else np.ascontiguousarray(x_target[b]),
+            None if y_source is None else y_source[b],
+            None if y_target is None else y_target[b],
+            n_threads,
+        )
+    return y_source, y_target
+
+
+def _dense_product(
+    weights: DenseWeights,
+    member: int,
+    x_source: Array | None,
+    x_target: Array | None,
+    y_source: Array | None,
+    y_target: Array | None,
+    n_threads: int,
+) -> None:
+    W = weights.values[member]
+    m, n = W.shape
+    n_groups = int(np.clip(m * n // GROUP_ELEMENTS, 1, MAX_GROUPS))
+    bounds = [m * g // n_groups for g in range(n_groups + 1)]
+    x = x_target if x_target is not None else x_source
+    assert x is not None  # noqa: S101
+
+    def run(group: int) -> Array | None:
+        total = None if x_source is None else np.zeros((n, x.shape[1]), x.dtype)
+        height = max(1, PANEL_ELEMENTS // max(n, 1))
+        for start in range(bounds[group], bounds[group + 1], height):
+            rows = slice(start, min(start + height, bounds[group + 1]))
+            panel = _absolute(W[rows], x.dtype)
+            if y_source is not None:
+                np.matmul(panel, x_target, out=y_source[rows])
+            if total is not None:
+                total += panel.T @ x_source[rows]  # type: ignore[index]
+        return total
+
+    for part in run_tasks(run, range(n_groups), n_threads):
+        if y_target is not None:
+            y_target += part
+
+
+def _absolute(panel: Array, dtype: Any) -> Array:
+    """``|panel|`` in the working dtype and the panel's own memory order (BLAS takes either)."""
+    order = "F" if panel.flags.f_contiguous or abs(panel.strides[0]) < abs(panel.strides[1]) else "C"
+    out = np.empty(panel.shape, dtype, order=order)  # type: ignore[call-overload]
+    if panel.dtype == dtype:
+        np.abs(panel, out=out)
+    else:
+        np.copyto(out, panel)
+        np.abs(out, out=out)
+    return out  # type: ignore[no-any-return]
+
+
+@compiled(
+    *(
+        f"void({t}[::1], {i}[::1], int64[::1], {x}[:, ::1], {x}[:, ::1])"
+        for t in _TYPES
+        for i in ("int32", "int64")
+        for x in _TYPES
+    )
+)
+def _csr_times(values, indices, indptr, x, y):  # type: ignore[no-untyped-def]
+    """``y += |CSR| x``."""
+    for i in range(y.shape[0]):
+        row = y[i]
+        for p in range(indptr[i], indptr[i + 1]):
+            w, other = x.dtype.type(abs(values[p])), x[indices[p]]
+            for c in range(row.shape[0]):
+                row[c] += w * other[c]
+
+
+@compiled(
+    *(
+        f"void({t}[::1], {i}[::1], int64[::1], {x}[:, ::1], {x}[:, ::1])"
+        for t in _TYPES
+        for i in ("int32", "int64")
+        for x in _TYPES
+    )
+)
+def _csr_transpose_times(values, indices, indptr, x, y):  # type: ignore[no-untyped-def]
+    """``y += |CSR|^T x``."""
+    for i in range(x.shape[0]):
+        row = x[i]
+        for p in range(indptr[i], indptr[i + 1]):
+            w, other = x.dtype.type(abs(values[p])), y[indices[p]]
+            for c in range(row.shape[0]):
+                other[c] += w * row[c]
+
+
+def _csr_product(
+    weights: CsrWeights,
+    member: int,
+    x_source: Array | None,
+    x_target: Array | None,
+    y_source: Array | None,
+    y_target: Array | None,
+    n_threads: int,
+) -> None:
+    pattern = member if weights.indices.shape[0] > 1 else 0
+    csr = (weights.values[member], weights.indices[pattern], weights.indptr[pattern])
+    halves = [(_csr_times, x_target, y_source), (_csr_transpose_times, x_source, y_target)]
+    run_tasks(lambda half: half[0](*csr, half[1], half[2]), [h for h in halves if h[1] is not None], n_threads)
+
+
+def contiguous_panels(W: Array) -> "list[tuple[int, int, Any]]":
+    """Row panels of a 2-D block as (first row, last row, function that reads it as (array, transposed)).
+
+    The array is C-contiguous float32 or float64; `transposed` says that it holds the panel's transpose. Nothing is
+    copied where the block already is C- or F-contiguous in a working dtype.
+    """
+    plain = W.dtype in (np.float32, np.float64)
+    height = max(1, PANEL_ELEMENTS // max(1, W.shape[1]))
+    if plain and (W.flags.c_contiguous or W.flags.f_contiguous):
+        height = max(1, W.shape[0])
+
+    def read(rows: slice) -> tuple[Array, bool]:
+        panel = W[rows] if plain else W[rows].astype(np.float32)
+        if panel.flags.f_contiguous and not panel.flags.c_contiguous:
+            return panel.T, True
+        return np.ascontiguousarray(panel), False
+
+    return [(a, min(a + height, W.shape[0]), read) for a in range(0, W.shape[0], height)]
+
+
+@compiled(*(f"void({t}[:, ::1], {o}[:, ::1], int64, int64, {o}[::1], {o}[::1])" for t in _TYPES for o in _TYPES))
+def _add_scaled(values, out, row, col, row_scale, col_scale):  # type: ignore[no-untyped-def]
+    """``out[row + i, col + j] += |values[i, j]| row_scale[row + i] col_scale[col + j]``."""
+    scale = col_scale[col : col + values.shape[1]]
+    for i in range(values.shape[0]):
+        target, source, factor = out[row + i, col : col + values.shape[1]], values[i], row_scale[row + i]
+        for j in range(values.shape[1]):
+            target[j] += out.dtype.type(abs(source[j])) * (factor * scale[j])
+
+
+@compiled(*(f"void({t}[:, ::1], {o}[:, ::1], int64, int64, {o}[::1], {o}[::1])" for t in _TYPES for o in _TYPES))
+def _add_scaled_transpose(values, out, row, col, row_scale, col_scale):  # type: ignore[no-untyped-def]
+    """``out[row + j, col + i] += |values[i, j]| row_scale[row + j] col_scale[col + i]``, in tiles of 32 x 32."""
+    for i0 in range(0, values.shape[0], 32):
+        for j0 in range(0, values.shape[1], 32):
+            for j in range(j0, min(j0 + 32, values.shape[1])):
+                target, factor = out[row + j], row_scale[row + j]
+                for i in range(i0, min(i0 + 32, values.shape[0])):
+                    target[col + i] += out.dtype.type(abs(values[i, j])) * (factor * col_scale[col + i])
+
+
+def scaled_dense(
+    shape: tuple[int, int], blocks: "list[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array
+) -> Array:
+    """Dense ``diag(rows) sum(|W|) diag(cols)`` per member; see :class:`netspectra.kernels.backend.Backend`."""
+    out = np.zeros((rows.shape[0], *shape), rows.dtype)
+    for b in range(out.shape[0]):
+        for weights, row, col, transposed in blocks:
+            member = b if weights.n_members > 1 else 0
+            if isinstance(weights, CsrWeights):
+                _add_scaled_csr(out[b], weights, member, row, col, rows[b], cols[b], transposed)
+                continue
+            for first, last, read in contiguous_panels(weights.values[member]):
+                panel, swapped = read(slice(first, last))
+                add = _add_scaled_transpose if swapped != transposed else _add_scaled
+                corner = (row, col + first) if transposed else (row + first, col)
+                add(panel, out[b], *corner, rows[b], cols[b])
+    return out
+
+
+def _add_scaled_csr(
+    out: Array, weights: CsrWeights, member: int, row: int, col: int, rows: Array, cols: Array, transposed: bool
+) -> None:
+    pattern = member if weights.indices.shape[0] > 1 else 0
+    indptr = weights.indptr[pattern]
+    i = np.repeat(np.arange(weights.shape[0]), np.diff(indptr))
+    j = weights.indices[pattern][: i.size].astype(np.int64)
+    if transposed:
+        i, j = j, i
+    values = np.abs(weights.values[member][: i.size]).astype(out.dtype)
+    out[row + i, col + j] += values * (rows[row + i] * cols[col + j])

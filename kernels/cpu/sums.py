@@ -1,0 +1,69 @@
+"""Sums over a block in float64: degrees, and weight between clusters, each in one pass over ``|W|``.
+
+Kernels, because NumPy would need a float64 copy of the block (degrees) or k passes over it (clusters).
+"""
+
+import numpy as np
+
+from netspectra.kernels.cpu.jit import compiled, helper
+
+__all__ = ["add_cluster_sums_csr", "add_cluster_sums_dense", "add_degrees_csr", "add_degrees_dense"]
+
+
+@compiled(*(f"void({t}[:, ::1], float64[::1], float64[::1])" for t in ("float32", "float64")))
+def add_degrees_dense(values, rows, cols):
+    """``rows += |values| @ 1`` and ``cols += 1 @ |values|``."""
+    for i in range(values.shape[0]):
+        row, total = values[i], 0.0
+        for j in range(values.shape[1]):
+            w = np.float64(abs(row[j]))
+            total += w
+            cols[j] += w
+        rows[i] += total
+
+
+@compiled(
+    *(
+        f"void({t}[::1], {i}[::1], int64[::1], float64[::1], float64[::1])"
+        for t in ("float32", "float64")
+        for i in ("int32", "int64")
+    )
+)
+def add_degrees_csr(values, indices, indptr, rows, cols):
+    """Row and column sums of ``|CSR|``, added to `rows` and `cols`."""
+    for i in range(rows.shape[0]):
+        total = 0.0
+        for p in range(indptr[i], indptr[i + 1]):
+            w = np.float64(abs(values[p]))
+            total += w
+            cols[indices[p]] += w
+        rows[i] += total
+
+
+@helper
+def _add_by_label(values, labels, sums):
+    """``sums[labels[j]] += |values[j]|``; the last entry collects what belongs to no cluster."""
+    for j in range(values.shape[0]):
+        sums[labels[j]] += np.float64(abs(values[j]))
+
+
+@compiled(*(f"void({t}[:, ::1], int32[::1], int32[::1], float64[:, ::1])" for t in ("float32", "float64")))
+def add_cluster_sums_dense(values, source, target, sums):
+    """``sums[source[i], target[j]] += |values[i, j]|``; `sums` is (k + 1, k + 1), label -1 its last row or column."""
+    for i in range(values.shape[0]):
+        _add_by_label(values[i], target, sums[source[i]])
+
+
+@compiled(
+    *(
+        f"void({t}[::1], {i}[::1], int64[::1], int32[::1], int32[::1], float64[:, ::1])"
+        for t in ("float32", "float64")
+        for i in ("int32", "int64")
+    )
+)
+def add_cluster_sums_csr(values, indices, indptr, source, target, sums):
+    """The same over CSR."""
+    for i in range(source.shape[0]):
+        row = sums[source[i]]
+        for p in range(indptr[i], indptr[i + 1]):
+            row[target[indices[p]]] += np.float64(abs(values[p]))

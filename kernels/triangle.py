@@ -1,0 +1,26 @@
+"""Row-major ranks of the strict upper triangle: the slots that a symmetric block's weights are shuffled among."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+__all__ = ["rank_upper", "unrank_upper"]
+
+Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def rank_upper(rows: Ints, cols: Ints, size: int) -> Ints:
+    """Rank of entry (row, col), row < col, of an n x n matrix among the strict upper triangle in row-major order."""
+    i = np.asarray(rows, np.int64)
+    return i * (2 * size - i - 1) // 2 + (np.asarray(cols, np.int64) - i - 1)
+
+
+def unrank_upper(ranks: Ints, size: int) -> tuple[Ints, Ints]:
+    """Invert :func:`rank_upper`, exactly for ``size`` up to 9e7 (a float64 guess, corrected in integers)."""
+    p = np.asarray(ranks, np.int64)
+    b = 2 * size - 1
+    i = ((b - np.sqrt(np.maximum(float(b) * b - 8.0 * p, 0.0))) / 2).astype(np.int64)
+    i = np.clip(i, 0, max(size - 2, 0))
+    i -= (rank_upper(i, i + 1, size) > p).astype(np.int64)
+    i += (rank_upper(i + 1, i + 2, size) <= p).astype(np.int64)
+    return i, p - rank_upper(i, i + 1, size) + i + 1

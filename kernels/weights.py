@@ -1,0 +1,58 @@
+"""Weights of one block for a batch of replicates, as backends hold them: dense or CSR, leading axis of replicates."""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+__all__ = ["BlockWeights", "CsrWeights", "DenseWeights"]
+
+
+@dataclass(frozen=True)
+class DenseWeights:
+    """Dense signed weights.
+
+    Attributes
+    ----------
+    values : array, shape (B, m, n)
+        In their storage dtype; B is the number of replicates, or 1 where all share the block. Of a symmetric block
+        only the strict upper triangle is non-zero.
+    """
+
+    values: Any
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(m, n)."""
+        return int(self.values.shape[1]), int(self.values.shape[2])
+
+    @property
+    def n_members(self) -> int:
+        """B."""
+        return int(self.values.shape[0])
+
+
+@dataclass(frozen=True)
+class CsrWeights:
+    """Sparse signed weights, canonical CSR per replicate.
+
+    Attributes
+    ----------
+    values : array, shape (B, nnz)
+    indices : array, shape (B, nnz), int32 or int64
+        Column of each value, sorted within a row. B may be 1 where all replicates share the pattern.
+    indptr : array, shape (B, m + 1), int64
+        A member with fewer than nnz values leaves the tail unused.
+    shape : (m, n)
+    """
+
+    values: Any
+    indices: Any
+    indptr: Any
+    shape: tuple[int, int]
+
+    @property
+    def n_members(self) -> int:
+        """B."""
+        return int(self.values.shape[0])
+
+
+BlockWeights: TypeAlias = DenseWeights | CsrWeights
