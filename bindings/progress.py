@@ -5,7 +5,7 @@ Rich is imported when there is something to draw, not before. Everything goes to
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from netspectra.errors import GraphError
@@ -46,28 +46,26 @@ def progress_drawer(setting: bool | Report | None) -> Iterator[Report | None]:
     GraphError
         If `setting` is none of these.
     """
-    if setting is False:
-        yield None
-    elif callable(setting):
+    _require_setting(setting)
+    stream: TextIO | None = sys.stderr  # None in a program without a console
+    if callable(setting):
         yield setting
-    elif setting is not None and setting is not True:
-        msg = f"progress must be None, True, False or a callable (done, total, seconds), got {setting!r}"
-        raise GraphError(msg)
-    elif _can_redraw(sys.stderr):
+    elif setting is False or stream is None or stream.closed:
+        yield None
+    elif "ipykernel" in sys.modules or stream.isatty():  # told without importing Rich or IPython
         bar = _Bar(0.0 if setting else PATIENCE)
         try:
             yield bar
         finally:
             bar.close()
     else:
-        yield _PlainLines(sys.stderr) if setting else None
+        yield _PlainLines(stream) if setting else None
 
 
-def _can_redraw(stream: TextIO | None) -> bool:
-    """Whether this is a terminal or a notebook, told without importing Rich or IPython."""
-    if stream is None or getattr(stream, "closed", False):
-        return False
-    return "ipykernel" in sys.modules or stream.isatty()
+def _require_setting(setting: object) -> None:
+    if setting is not None and not isinstance(setting, bool) and not callable(setting):
+        msg = f"progress must be None, True, False or a callable (done, total, seconds), got {setting!r}"
+        raise GraphError(msg)
 
 
 class _Bar:
@@ -105,10 +103,10 @@ class _PlainLines:
         if done < total and seconds - self._last < _PLAIN_EVERY:
             return
         self._last = seconds
-        self._stream.write(
-            f"netspectra: {done:,} of {total:,} null networks, {seconds:.0f} s, {_rate(done, seconds)}\n"
-        )
-        self._stream.flush()
+        line = f"netspectra: {done:,} of {total:,} null networks, {seconds:.0f} s, {_rate(done, seconds)}\n"
+        with suppress(OSError, ValueError):  # a log that is gone is no reason to lose the run
+            self._stream.write(line)
+            self._stream.flush()
 
 
 def _rate(done: int, seconds: float) -> str:

@@ -113,7 +113,9 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _table(title: str | None, *columns: tuple[str, Any]) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=None if title is None else printable(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False
+    )
     for heading, justify in columns:
         table.add_column(heading, justify=justify, overflow="fold")
     return table

@@ -86,7 +86,10 @@ class Backend(Protocol):
         ...
 
     def cluster_sums(self, weights: BlockWeights, source: Array, target: Array, n_clusters: int) -> Array:
-        """Sums of ``|W|`` from cluster to cluster, (B, k, k) float64, for int32 labels (B, m) and (B, n); -1 ignored."""
+        """Sums of ``|W|`` from cluster to cluster, (B, k + 1, k + 1) float64, for int32 labels (B, m) and (B, n).
+
+        The last row and column hold what belongs to label -1.
+        """
         ...
 
     def scaled_dense(

@@ -30,7 +30,7 @@ def _show_version(wanted: bool) -> None:
         try:
             number = version("netspectra")
         except PackageNotFoundError:
-            number = "(not installed)"
+            number = "unknown"
         typer.echo(f"netspectra {number}")
         raise typer.Exit
 

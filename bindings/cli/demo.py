@@ -13,7 +13,7 @@ __all__ = ["run_demo"]
 def run_demo(
     nulls: Annotated[int, typer.Option("--nulls", "-n", help="Number of null networks for each.")] = 200,
 ) -> None:
-    """Test both networks that come with netspectra: a trained perceptron, and the same pruned to a tenth."""
+    """Test the two networks that come with netspectra."""
     with one_line_errors():
         start = time.perf_counter()
         from netspectra.bindings.cli.files import EXAMPLE_PREFIX

@@ -101,13 +101,5 @@ def write_text(path: Path, text: str) -> None:
 
 
 def as_json(content: dict[str, Any]) -> str:
-    """Return JSON that every parser reads: numbers that are not finite become null."""
-    return json.dumps(_finite(content), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    """Return JSON that every parser reads and every encoding carries; `content` holds no NaN."""
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"

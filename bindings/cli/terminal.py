@@ -19,9 +19,11 @@ def open_console(*, on_stderr: bool = False) -> "Console":
 
 
 def show(console: "Console", *items: Any) -> None:
-    """Show tables and plain text: what a file is called is not markup."""
+    """Show tables and plain text: what a file is called is not markup, and text is folded by the terminal alone."""
+    from rich.table import Table
+
     for item in items:
-        console.print(item, markup=False, highlight=False, soft_wrap=isinstance(item, str))
+        console.print(item, markup=False, highlight=False, soft_wrap=not isinstance(item, Table))
 
 
 def show_result(console: "Console", name: str, result: Any) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from netspectra.errors import AmbiguousOrientationError, GraphError
 from netspectra.graph import Layer
 from netspectra.graph.arrays import row_panels, widest_dtype
 from netspectra.graph.layer_graph import Orientation
+from netspectra.records import SCHEMA_VERSION, plain
 
 __all__ = ["FileInspection", "inspect_file"]
 
@@ -94,15 +95,14 @@ class FileInspection:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types, with `schema_version`."""
-        content = asdict(self)
-        report = content.pop("report")
-        counted = zip(report["taken"], self.n_nonzero, strict=True)
+        content = plain(self)
+        report, counts = content.pop("report"), content.pop("n_nonzero")
         return {
-            "schema_version": 1,
+            "schema_version": SCHEMA_VERSION,
             "path": report["path"],
-            "tensors": [{**record, "n_nonzero": count} for record, count in counted],
+            "tensors": [{**record, "n_nonzero": count} for record, count in zip(report["taken"], counts, strict=True)],
             "skipped": report["skipped"],
-            **{key: value for key, value in content.items() if key != "n_nonzero"},
+            **content,
             "n_nodes": self.n_nodes,
             "n_edges": self.n_edges,
             "n_weights": self.n_weights,

@@ -71,7 +71,7 @@ class LoadLimits:
             self.require("max_expansion", factor, path, f"the factor by which it unpacks (to {unpacked:,} bytes)")
 
 
-def as_limits(limits: LoadLimits | None) -> LoadLimits:
+def as_limits(limits: object) -> LoadLimits:
     """Return `limits`, or the defaults for None.
 
     Raises

@@ -3,6 +3,8 @@
 import os
 from collections.abc import Sequence
 
+import numpy as np
+
 from netspectra.bindings.readers.formats import open_tensors
 from netspectra.bindings.readers.limits import LoadLimits, as_limits
 from netspectra.bindings.readers.orientation import OrientationChoice, decide_orientation, require_orientation
@@ -68,8 +70,9 @@ def _build(file: TensorFile, report: LoadReport, side: Orientation) -> LayerGrap
     names = [record.name for record in report.taken]
     matrices = []
     for name in names:
-        stored = file.tensors[name].read()
-        matrices.append(as_weights(stored if side == "in-out" else stored.T, f"{file.path}: tensor {name!r}"))
+        # Checked as it is stored, before the transposed view: one pass over the file, in the order of the file.
+        weights = np.asarray(as_weights(file.tensors[name].read(), f"{file.path}: tensor {name!r}"))
+        matrices.append(weights if side == "in-out" else weights.T)
     sizes = [int(matrices[0].shape[0]), *(int(matrix.shape[1]) for matrix in matrices)]
     layers = [Layer(label, size) for label, size in zip(layer_names(names), sizes, strict=True)]
     blocks = [Block.of_checked(i, i + 1, matrix) for i, matrix in enumerate(matrices)]

@@ -97,11 +97,11 @@ def select_weights(file: TensorFile, order: Sequence[str] | None) -> LoadReport:
     return LoadReport(os.fspath(file.path), tuple(taken), tuple(skipped))
 
 
-def natural_key(name: str) -> tuple[object, ...]:
+def natural_key(name: str) -> tuple[list[object], str]:
     """Sort key under which numbers inside names compare as numbers: ``layers.2`` before ``layers.10``."""
     parts = _DIGITS.split(name)  # text, digits, text, digits, …: positions of one kind meet their like
     numbers = [(len(digits), digits) for digits in (part.lstrip("0") for part in parts[1::2])]
-    return (*_interleave(parts[0::2], numbers), name)
+    return _interleave(parts[0::2], numbers), name
 
 
 def layer_names(names: Sequence[str]) -> list[str]:

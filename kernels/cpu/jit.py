@@ -38,7 +38,10 @@ def helper(function: Callable[..., Any]) -> Any:
 
 
 def compiled(*signatures: str) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a kernel for the declared `signatures`, nogil, from the cache where it is there."""
+    """Compile a kernel for the declared `signatures`, nogil, from the cache where it is there.
+
+    A signature is written as Numba's strings are; ``const(...)`` marks an array that may be read-only.
+    """
 
     def decorate(function: Callable[..., Any]) -> Any:
         global _seconds  # noqa: PLW0603
@@ -47,12 +50,16 @@ def compiled(*signatures: str) -> Callable[[Callable[..., Any]], Any]:
         if cache_folder() is not None:
             dispatcher._cache = _Cache(function)
         for signature in signatures:
-            dispatcher.compile(signature)
+            dispatcher.compile(eval(signature, {**vars(numba.types), "const": _const}))  # noqa: S307
         dispatcher.disable_compile()
         _seconds += time.perf_counter() - start
         return dispatcher
 
     return decorate
+
+
+def _const(array: Any) -> Any:
+    return array.copy(readonly=True)
 
 
 @cache

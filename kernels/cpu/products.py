@@ -94,7 +94,7 @@ def _absolute(panel: Array, dtype: Any) -> Array:
 
 @compiled(
     *(
-        f"void({t}[::1], {i}[::1], int64[::1], {x}[:, ::1], {x}[:, ::1])"
+        f"void(const({t}[::1]), const({i}[::1]), const(int64[::1]), {x}[:, ::1], {x}[:, ::1])"
         for t in _TYPES
         for i in ("int32", "int64")
         for x in _TYPES
@@ -112,7 +112,7 @@ def _csr_times(values, indices, indptr, x, y):  # type: ignore[no-untyped-def]
 
 @compiled(
     *(
-        f"void({t}[::1], {i}[::1], int64[::1], {x}[:, ::1], {x}[:, ::1])"
+        f"void(const({t}[::1]), const({i}[::1]), const(int64[::1]), {x}[:, ::1], {x}[:, ::1])"
         for t in _TYPES
         for i in ("int32", "int64")
         for x in _TYPES
@@ -163,17 +163,17 @@ def contiguous_panels(W: Array) -> "list[tuple[int, int, Any]]":
     return [(a, min(a + height, W.shape[0]), read) for a in range(0, W.shape[0], height)]
 
 
-@compiled(*(f"void({t}[:, ::1], {o}[:, ::1], int64, int64, {o}[::1], {o}[::1])" for t in _TYPES for o in _TYPES))
+@compiled(*(f"void(const({t}[:, ::1]), {o}[:, ::1], int64, int64, {o}[::1], {o}[::1])" for t in _TYPES for o in _TYPES))
 def _add_scaled(values, out, row, col, row_scale, col_scale):  # type: ignore[no-untyped-def]
     """``out[row + i, col + j] += |values[i, j]| row_scale[row + i] col_scale[col + j]``."""
     scale = col_scale[col : col + values.shape[1]]
     for i in range(values.shape[0]):
         target, source, factor = out[row + i, col : col + values.shape[1]], values[i], row_scale[row + i]
         for j in range(values.shape[1]):
-            target[j] += out.dtype.type(abs(source[j])) * (factor * scale[j])
+            target[j] += out.dtype.type(abs(source[j])) * factor * scale[j]  # this order: tiny degrees must not overflow
 
 
-@compiled(*(f"void({t}[:, ::1], {o}[:, ::1], int64, int64, {o}[::1], {o}[::1])" for t in _TYPES for o in _TYPES))
+@compiled(*(f"void(const({t}[:, ::1]), {o}[:, ::1], int64, int64, {o}[::1], {o}[::1])" for t in _TYPES for o in _TYPES))
 def _add_scaled_transpose(values, out, row, col, row_scale, col_scale):  # type: ignore[no-untyped-def]
     """``out[row + j, col + i] += |values[i, j]| row_scale[row + j] col_scale[col + i]``, in tiles of 32 x 32."""
     for i0 in range(0, values.shape[0], 32):
@@ -181,7 +181,7 @@ def _add_scaled_transpose(values, out, row, col, row_scale, col_scale):  # type:
             for j in range(j0, min(j0 + 32, values.shape[1])):
                 target, factor = out[row + j], row_scale[row + j]
                 for i in range(i0, min(i0 + 32, values.shape[0])):
-                    target[col + i] += out.dtype.type(abs(values[i, j])) * (factor * col_scale[col + i])
+                    target[col + i] += out.dtype.type(abs(values[i, j])) * factor * col_scale[col + i]
 
 
 def scaled_dense(
@@ -213,4 +213,4 @@ def _add_scaled_csr(
     if transposed:
         i, j = j, i
     values = np.abs(weights.values[member][: i.size]).astype(out.dtype)
-    out[row + i, col + j] += values * (rows[row + i] * cols[col + j])
+    out[row + i, col + j] += values * rows[row + i] * cols[col + j]

@@ -81,7 +81,7 @@ def permute_positions(places, size, left_bits, right_bits, rounds, swap):
 
 @compiled(
     *(
-        f"void({bits}[:, :], {bits}[::1], int64, int64, uint32[::1], int64[::1])"
+        f"void(const({bits}[:, :]), {bits}[::1], int64, int64, uint32[::1], int64[::1])"
         for bits in ("uint16", "uint32", "uint64")
     )
 )
@@ -105,7 +105,7 @@ def scatter_dense(values, out, left_bits, right_bits, rounds, swap):
 
 @compiled(
     *(
-        f"void({bits}[::1], int64[::1], int64[::1], {bits}[::1], int64, int64, int64, uint32[::1], int64[::1])"
+        f"void(const({bits}[::1]), const(int64[::1]), const(int64[::1]), {bits}[::1], int64, int64, int64, uint32[::1], int64[::1])"
         for bits in ("uint16", "uint32", "uint64")
     )
 )

@@ -10,7 +10,7 @@ from netspectra.kernels.cpu.jit import compiled, helper
 __all__ = ["add_cluster_sums_csr", "add_cluster_sums_dense", "add_degrees_csr", "add_degrees_dense"]
 
 
-@compiled(*(f"void({t}[:, ::1], float64[::1], float64[::1])" for t in ("float32", "float64")))
+@compiled(*(f"void(const({t}[:, ::1]), float64[::1], float64[::1])" for t in ("float32", "float64")))
 def add_degrees_dense(values, rows, cols):
     """``rows += |values| @ 1`` and ``cols += 1 @ |values|``."""
     for i in range(values.shape[0]):
@@ -24,7 +24,7 @@ def add_degrees_dense(values, rows, cols):
 
 @compiled(
     *(
-        f"void({t}[::1], {i}[::1], int64[::1], float64[::1], float64[::1])"
+        f"void(const({t}[::1]), const({i}[::1]), const(int64[::1]), float64[::1], float64[::1])"
         for t in ("float32", "float64")
         for i in ("int32", "int64")
     )
@@ -47,7 +47,7 @@ def _add_by_label(values, labels, sums):
         sums[labels[j]] += np.float64(abs(values[j]))
 
 
-@compiled(*(f"void({t}[:, ::1], int32[::1], int32[::1], float64[:, ::1])" for t in ("float32", "float64")))
+@compiled(*(f"void(const({t}[:, ::1]), int32[::1], int32[::1], float64[:, ::1])" for t in ("float32", "float64")))
 def add_cluster_sums_dense(values, source, target, sums):
     """``sums[source[i], target[j]] += |values[i, j]|``; `sums` is (k + 1, k + 1), label -1 its last row or column."""
     for i in range(values.shape[0]):
@@ -56,7 +56,7 @@ def add_cluster_sums_dense(values, source, target, sums):
 
 @compiled(
     *(
-        f"void({t}[::1], {i}[::1], int64[::1], int32[::1], int32[::1], float64[:, ::1])"
+        f"void(const({t}[::1]), const({i}[::1]), const(int64[::1]), int32[::1], int32[::1], float64[:, ::1])"
         for t in ("float32", "float64")
         for i in ("int32", "int64")
     )

@@ -1,0 +1,1 @@
+"""Clusters of neurons: embedding, k-means, n-cut, certificate, partition."""

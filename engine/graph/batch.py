@@ -1,0 +1,209 @@
+"""A batch of graphs on a backend: what depends on the replicate, with a leading axis of replicates.
+
+All members have the same layers and the same blocks; only weights, and so degrees and live nodes, differ. The real
+network is a batch of one, checkpoints of a sweep are a batch, and so is a wave of null networks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from netspectra.errors import GraphError
+from netspectra.graph.arrays import working_dtype
+from netspectra.graph.layer_graph import LayerGraph
+from netspectra.kernels.backend import Array, Backend
+from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
+
+__all__ = ["GraphBatch", "Structure", "load_batch"]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What the members of a batch share.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Nodes per layer.
+    ends : tuple of (int, int)
+        Source and target layer of each block.
+    """
+
+    sizes: tuple[int, ...]
+    ends: tuple[tuple[int, int], ...]
+
+    @cached_property
+    def offsets(self) -> tuple[int, ...]:
+        """First node of each layer, then the number of nodes."""
+        return (0, *np.cumsum(self.sizes).tolist())
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of nodes."""
+        return self.offsets[-1]
+
+    def layer_slice(self, layer: int) -> slice:
+        """Positions of a layer's nodes in node order."""
+        return slice(self.offsets[layer], self.offsets[layer + 1])
+
+    @cached_property
+    def sides(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+        """Layers of the smaller and of the larger side where the graph of layers is 2-colourable, else None."""
+        colour = _two_colouring(len(self.sizes), self.ends)
+        if colour is None:
+            return None
+        sides = tuple(tuple(i for i, c in enumerate(colour) if c == side) for side in (0, 1))
+        small, large = sorted(sides, key=lambda side: sum(self.sizes[i] for i in side))
+        return small, large
+
+    @property
+    def reduced_size(self) -> int:
+        """Size of the eigenproblem: nodes of the smaller side of a bipartite graph, all nodes otherwise."""
+        return self.n_nodes if self.sides is None else sum(self.sizes[i] for i in self.sides[0])
+
+
+@dataclass(frozen=True)
+class GraphBatch:
+    """Weights and degrees of B graphs of one structure.
+
+    Attributes
+    ----------
+    backend : Backend
+    structure : Structure
+    weights : tuple of BlockWeights
+        One per block; a leading axis of 1 means that all members share the block.
+    degrees : array, shape (B, n), float64
+    dtype : dtype
+        Working dtype: float64, or float32 for everything narrower.
+    """
+
+    backend: Backend
+    structure: Structure
+    weights: tuple[BlockWeights, ...]
+    degrees: Array
+    dtype: Any
+
+    @property
+    def n_members(self) -> int:
+        """B."""
+        return int(self.degrees.shape[0])
+
+    @cached_property
+    def live(self) -> Array:
+        """Nodes of non-zero degree, (B, n) bool."""
+        return self.degrees > 0
+
+    @cached_property
+    def volume(self) -> Array:
+        """Sum of degrees, (B,) float64."""
+        return self.backend.xp.sum(self.degrees, axis=1)
+
+    def inverse_sqrt_degrees(self, dtype: Any) -> Array:
+        """``1 / sqrt(d)``, zero for isolated nodes, (B, n)."""
+        xp = self.backend.xp
+        safe = xp.where(self.live, self.degrees, xp.ones_like(self.degrees))
+        return xp.astype(xp.where(self.live, 1.0 / xp.sqrt(safe), xp.zeros_like(safe)), dtype)
+
+    def trivial_vector(self, dtype: Any) -> Array:
+        """Exact null vector of every normalized Laplacian, ``sqrt(d / vol)``, (B, n)."""
+        xp = self.backend.xp
+        return xp.astype(xp.sqrt(self.degrees / self.volume[:, None]), dtype)
+
+    def member(self, index: int) -> "GraphBatch":
+        """Batch of one member."""
+        if self.n_members == 1:
+            return self
+        one = slice(index, index + 1)
+        return GraphBatch(
+            self.backend,
+            self.structure,
+            tuple(_member(block, one) for block in self.weights),
+            self.degrees[one, :],
+            self.dtype,
+        )
+
+
+def make_batch(backend: Backend, structure: Structure, weights: Sequence[BlockWeights], dtype: Any) -> GraphBatch:
+    """Batch from weights that are on the backend already; computes the degrees."""
+    xp = backend.xp
+    n_members = max(block.n_members for block in weights)
+    parts = [xp.zeros((n_members, size), dtype=xp.float64) for size in structure.sizes]
+    for (source, target), block in zip(structure.ends, weights, strict=True):
+        rows, cols = backend.block_degrees(block)
+        parts[source] = parts[source] + rows
+        parts[target] = parts[target] + cols
+    return GraphBatch(backend, structure, tuple(weights), xp.concat(parts, axis=1), dtype)
+
+
+def load_batch(graphs: Sequence[LayerGraph], backend: Backend) -> GraphBatch:
+    """Put graphs of equal layer sizes and blocks on a backend, as one batch.
+
+    Raises
+    ------
+    GraphError
+        If there are none, or their layers, blocks or storage differ.
+    """
+    if not graphs:
+        msg = "expected at least one graph, got an empty sequence"
+        raise GraphError(msg)
+    first = graphs[0]
+    structure = Structure(
+        tuple(layer.size for layer in first.layers), tuple((int(b.source), int(b.target)) for b in first.blocks)
+    )
+    for number, graph in enumerate(graphs[1:], start=1):
+        _require_same(first, graph, number)
+    weights = [
+        backend.load_block([g.blocks[i].weights for g in graphs], symmetric=first.blocks[i].is_symmetric)
+        for i in range(len(first.blocks))
+    ]
+    return make_batch(backend, structure, weights, working_dtype(first.dtype))
+
+
+def _member(block: BlockWeights, one: slice) -> BlockWeights:
+    if block.n_members == 1:
+        return block
+    if isinstance(block, DenseWeights):
+        return DenseWeights(block.values[one])
+    shared = block.indices.shape[0] == 1
+    return CsrWeights(
+        block.values[one],
+        block.indices if shared else block.indices[one],
+        block.indptr if shared else block.indptr[one],
+        block.shape,
+    )
+
+
+def _require_same(first: LayerGraph, other: LayerGraph, number: int) -> None:
+    sizes = [[layer.size for layer in g.layers] for g in (first, other)]
+    blocks = [[(b.source, b.target, b.is_sparse, b.dtype) for b in g.blocks] for g in (first, other)]
+    if sizes[0] != sizes[1] or blocks[0] != blocks[1]:
+        msg = (
+            f"graphs of one batch must have equal layer sizes, blocks, storage and dtypes; graph 0 is {first}, graph "
+            f"{number} is {other}; solve them one by one instead"
+        )
+        raise GraphError(msg)
+
+
+def _two_colouring(n_layers: int, ends: Sequence[tuple[int, int]]) -> list[int] | None:
+    """Colour 0 or 1 per layer such that every block joins different colours, or None."""
+    neighbours: list[list[int]] = [[] for _ in range(n_layers)]
+    for source, target in ends:
+        neighbours[source].append(target)
+        neighbours[target].append(source)
+    colour = [-1] * n_layers
+    for start in range(n_layers):
+        if colour[start] >= 0:
+            continue
+        colour[start], queue = 0, [start]
+        while queue:
+            layer = queue.pop()
+            for other in neighbours[layer]:
+                if colour[other] == colour[layer]:
+                    return None
+                if colour[other] < 0:
+                    colour[other] = 1 - colour[layer]
+                    queue.append(other)
+    return colour

@@ -1,0 +1,61 @@
+"""One null network as a graph of its own."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from netspectra.graph.batch import load_batch
+from netspectra.graph.block import Block
+from netspectra.graph.compact import compact
+from netspectra.graph.layer_graph import LayerGraph
+from netspectra.kernels import get_backend
+from netspectra.kernels.weights import CsrWeights
+from netspectra.nulls.model import NULL_MODELS, NullName, prepare_null
+from netspectra.validation import require_choice, require_count, require_graph, require_seed
+
+__all__ = ["null_network"]
+
+
+def null_network(graph: LayerGraph, index: int, null: NullName = "shuffle", seed: int | None = 0) -> LayerGraph:
+    """Null replicate `index` of a graph: exactly the network that ``clusterability_test`` scores under that number.
+
+    Parameters
+    ----------
+    graph : LayerGraph
+    index : int
+        Replicate number, at least 0.
+    null : {"shuffle", "shuffle-nonzero", "kde", "kde-nonzero"}
+    seed : int, optional
+        In [0, 2**64).
+
+    Returns
+    -------
+    LayerGraph
+        The layers of `graph` without its isolated nodes (weights are shuffled after their removal), so smaller where
+        there are any; storage of each block as in `graph`.
+
+    Raises
+    ------
+    GraphError
+        If an argument makes no sense.
+    """
+    require_graph("graph", graph, LayerGraph)
+    require_choice("null", null, NULL_MODELS)
+    index, seed = require_count("index", index, 0), require_seed(seed)
+    machine = get_backend("cpu")
+    with machine.session():
+        whole = load_batch([graph], machine)
+        small = compact(graph, whole.degrees[0]).graph
+        observed = whole if small is graph else load_batch([small], machine)
+        drawn = prepare_null(small, observed, null, seed).draw(machine, [index])
+    blocks = []
+    for block, weights in zip(small.blocks, drawn.weights, strict=True):
+        if isinstance(weights, CsrWeights):
+            stop = int(weights.indptr[0, -1])
+            parts = (weights.values[0, :stop], weights.indices[0, :stop], weights.indptr[0])
+            array: sp.csr_array | np.ndarray = sp.csr_array(parts, shape=weights.shape)
+        else:
+            array = weights.values[0]
+        blocks.append(
+            Block(block.source, block.target, array, learned=block.learned, fixed_support=block.fixed_support)
+        )
+    return LayerGraph(small.layers, tuple(blocks))

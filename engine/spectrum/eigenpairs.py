@@ -1,0 +1,220 @@
+"""The public eigensolver: bottom eigenpairs of the normalized Laplacian of one graph, or of several as one batch."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args, overload
+
+import numpy as np
+
+from netspectra.graph.batch import GraphBatch, load_batch
+from netspectra.graph.layer_graph import LayerGraph
+from netspectra.kernels import Backend, get_backend
+from netspectra.records import Run
+from netspectra.records.version import installed_version
+from netspectra.spectrum.solution import STATUS_MEANING, Solution
+from netspectra.spectrum.solve import SolverName, SolverPlan, plan_solver, solve
+from netspectra.validation import (
+    require_choice,
+    require_clusters,
+    require_count,
+    require_graph,
+    require_seed,
+    require_tolerance,
+)
+
+__all__ = ["Eigenpairs", "check_graphs", "check_live", "eigenpairs"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Eigenpairs(Run):
+    """Bottom eigenpairs of one graph's normalized Laplacian.
+
+    Attributes
+    ----------
+    eigenvalues : ndarray, shape (k,), float64
+        Ascending, in [0, 2]; the first is exactly 0.
+    eigenvectors : ndarray, shape (n, k), working dtype
+        Orthonormal; rows of isolated nodes are zero.
+    residual_norms : ndarray, shape (k,), float64
+        ``|L x - lambda x|``.
+    gap : float
+        Eigenvalue k + 1 minus eigenvalue k (NaN where there is none; an estimate with LOBPCG). Inside a cluster of
+        eigenvalues only the subspace means something.
+    unique : bool
+        False if the gap is zero to rounding: then the last eigenvectors are an arbitrary choice.
+    n_iterations : int
+        0 for a dense solve.
+    converged : bool
+    status : str
+        ``"converged"``, ``"escalated_float64"``, ``"escalated_dense"`` or ``"not_converged"``.
+    """
+
+    eigenvalues: np.ndarray[Any, np.dtype[np.float64]]
+    eigenvectors: np.ndarray[Any, Any]
+    residual_norms: np.ndarray[Any, np.dtype[np.float64]]
+    gap: float
+    unique: bool
+    n_iterations: int
+    converged: bool
+    status: str
+
+    def summary(self) -> str:
+        """Few lines of text ending in one plain sentence of verdict."""
+        values = ", ".join(f"{v:.6g}" for v in self.eigenvalues[:12])
+        more = ", …" if self.eigenvalues.size > 12 else ""
+        return (
+            f"{self.eigenvalues.size} bottom eigenvalues of the normalized Laplacian ({self.solver}, {self.dtype}, "
+            f"{self.backend})\n  {values}{more}\n  largest residual {self.residual_norms.max():.2g}, gap to the next "
+            f"{self.gap:.3g}, {self.n_iterations} iterations\n{self.verdict}"
+        )
+
+    @property
+    def verdict(self) -> str:
+        """One plain sentence."""
+        unique = "" if self.unique else "; the last eigenvectors are not unique (the gap is zero to rounding)"
+        return f"{self.status.replace('_', ' ').capitalize()}: {STATUS_MEANING[self.status]}{unique}."
+
+    def __repr__(self) -> str:
+        return (
+            f"Eigenpairs(k={self.eigenvalues.size}, n={self.eigenvectors.shape[0]}, status={self.status!r}, "
+            f"max_residual={self.residual_norms.max():.2g}, gap={self.gap:.3g})"
+        )
+
+
+@overload
+def eigenpairs(
+    graph: LayerGraph,
+    k: int,
+    *,
+    solver: SolverName = "auto",
+    tol: float | None = None,
+    maxiter: int | None = None,
+    seed: int | None = 0,
+    backend: str | Backend = "auto",
+) -> Eigenpairs: ...
+@overload
+def eigenpairs(
+    graph: Sequence[LayerGraph],
+    k: int,
+    *,
+    solver: SolverName = "auto",
+    tol: float | None = None,
+    maxiter: int | None = None,
+    seed: int | None = 0,
+    backend: str | Backend = "auto",
+) -> list[Eigenpairs]: ...
+def eigenpairs(
+    graph: LayerGraph | Sequence[LayerGraph],
+    k: int,
+    *,
+    solver: SolverName = "auto",
+    tol: float | None = None,
+    maxiter: int | None = None,
+    seed: int | None = 0,
+    backend: str | Backend = "auto",
+) -> Eigenpairs | list[Eigenpairs]:
+    """Return the `k` smallest eigenvalues of the normalized Laplacian and their eigenvectors, the trivial one included.
+
+    Parameters
+    ----------
+    graph : LayerGraph, or sequence of LayerGraph of equal layer sizes
+        A sequence is solved as one batch, with one verdict per graph.
+    k : int
+        At least 1 and at most the number of non-isolated nodes.
+    solver : {"auto", "dense", "lobpcg"}
+        ``"auto"`` solves small problems densely, by the size of the smaller side where the graph is bipartite.
+    tol : float, optional
+        Bound on ``|L x - lambda x|`` for ``"lobpcg"``, default 1e-5; below 2e-6 the work is done in float64. ``"dense"``
+        is accurate to rounding in its dtype whatever `tol` says.
+    maxiter : int, optional
+        Iterations of LOBPCG before a member is escalated (float64, then dense), default 500.
+    seed : int, optional
+        Of the random starting block; None draws one, which the result records.
+    backend : str or Backend
+
+    Returns
+    -------
+    Eigenpairs, or list of Eigenpairs
+
+    Raises
+    ------
+    GraphError
+        If `k` or an option makes no sense for the graph.
+
+    Notes
+    -----
+    Acceptance: ``"lobpcg"`` by residuals re-evaluated in float64, at most ``2 tol``; ``"dense"`` by LAPACK's rule
+    ``|AZ - ZD| / (|A| n ulp) < 30``. Whatever fails is returned with ``status="not_converged"``, never unflagged.
+    """
+    machine = get_backend(backend)
+    graphs = check_graphs(graph)
+    require_choice("solver", solver, get_args(SolverName))
+    tol, seed = require_tolerance(tol), require_seed(seed)
+    if maxiter is not None:
+        require_count("maxiter", maxiter, 1)
+    require_count("k", k, 1)
+    started = time.perf_counter()
+    with machine.session():
+        batch = load_batch(graphs, machine)
+        check_live(batch, graphs, "k", k)
+        plan = plan_solver(batch, k, solver, tol, maxiter, seed)
+        solution = solve(batch, k, plan, [None] * len(graphs))
+        machine.synchronize()
+    timings = {"total": time.perf_counter() - started, "compile": machine.compile_seconds}
+    found = [_one(machine, solution, i, plan, timings) for i in range(len(graphs))]
+    return found[0] if isinstance(graph, LayerGraph) else found
+
+
+def check_graphs(graph: Any) -> list[LayerGraph]:
+    """Return the graphs of a call as a list."""
+    members = [graph] if isinstance(graph, LayerGraph) or not isinstance(graph, list | tuple) else list(graph)
+    return [require_graph("graph" if len(members) == 1 else f"graph[{i}]", g, LayerGraph) for i, g in enumerate(members)]
+
+
+def check_live(batch: GraphBatch, graphs: list[LayerGraph], name: str, k: int) -> None:
+    """Refuse a learned block without any weight, and more clusters than there are non-isolated nodes."""
+    from netspectra.errors import GraphError
+
+    n_live = batch.backend.to_numpy(batch.backend.xp.sum(batch.live, axis=1))
+    for graph, live in zip(graphs, n_live, strict=True):
+        for number, block in enumerate(graph.blocks):
+            if block.learned and not _has_weight(batch, number):
+                ends = " -> ".join(graph.layers[int(i)].name for i in (block.source, block.target))
+                msg = (
+                    f"blocks[{number}] ({ends}): all weights are zero, expected at least one non-zero; the layers it "
+                    "joins are cut apart: check the checkpoint or its pruning, or leave the block out"
+                )
+                raise GraphError(msg)
+        require_clusters(name, k, 1, int(live))
+
+
+def _has_weight(batch: GraphBatch, number: int) -> bool:
+    """Whether every member has a non-zero weight in a block: some row of it has a positive sum."""
+    xp = batch.backend.xp
+    rows, _ = batch.backend.block_degrees(batch.weights[number])
+    return bool(xp.all(xp.any(rows > 0, axis=1)))
+
+
+def _one(machine: Backend, solution: Solution, i: int, plan: SolverPlan, timings: dict[str, float]) -> Eigenpairs:
+    values = machine.to_numpy(solution.eigenvalues)[i]
+    vectors = machine.to_numpy(solution.vectors)[i]
+    gap = float(machine.to_numpy(solution.next_eigenvalue)[i]) - float(values[-1])
+    return Eigenpairs(
+        version=installed_version(),
+        backend=machine.name,
+        device=machine.device,
+        dtype=str(vectors.dtype),
+        solver=plan.solver,
+        tol=plan.tol,
+        seed=plan.seed,
+        timings=timings,
+        eigenvalues=values,
+        eigenvectors=vectors,
+        residual_norms=machine.to_numpy(solution.residual_norms)[i],
+        gap=gap,
+        unique=bool(np.isnan(gap)) or gap > 100 * float(np.finfo(vectors.dtype).eps),
+        n_iterations=int(machine.to_numpy(solution.n_iterations)[i]),
+        converged=solution.converged[i],
+        status=solution.status[i],
+    )
