@@ -1,1 +1,7 @@
 """Clusters of neurons: embedding, k-means, n-cut, certificate, partition."""
+
+from netspectra.clustering.ncut import ncut
+from netspectra.clustering.partition import ClusterSummary, Partition
+from netspectra.clustering.spectral import SelectName, spectral_clustering
+
+__all__ = ["ClusterSummary", "Partition", "SelectName", "ncut", "spectral_clustering"]

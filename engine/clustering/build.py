@@ -1,0 +1,78 @@
+"""From arrays on a backend to one :class:`~netspectra.clustering.Partition` on the host."""
+
+from typing import Any
+
+import numpy as np
+
+from netspectra.clustering.certificate import certify
+from netspectra.clustering.cluster import Clustering, SelectName
+from netspectra.clustering.partition import ClusterSummary, Partition
+from netspectra.graph.batch import GraphBatch
+from netspectra.graph.layer_graph import LayerGraph
+from netspectra.records.version import installed_version
+from netspectra.spectrum import Solution, SolverPlan
+
+__all__ = ["build_partition"]
+
+
+def build_partition(
+    graph: LayerGraph,
+    batch: GraphBatch,
+    solution: Solution,
+    clustering: Clustering,
+    index: int,
+    n_clusters: int,
+    n_init: int,
+    select: SelectName,
+    plan: SolverPlan,
+    timings: dict[str, float],
+) -> Partition:
+    """Partition of member `index`, certificate included."""
+    host = batch.backend.to_numpy
+    labels = host(clustering.labels)[index].astype(np.int32)
+    clusters = _summaries(labels, host(clustering.volumes.volume)[index], host(clustering.volumes.cut)[index])
+    n_nonempty = sum(c.volume > 0 for c in clusters)
+    values, residuals = host(solution.eigenvalues)[index], host(solution.residual_norms)[index]
+    value, status = float(host(clustering.ncut)[index]), solution.status[index]
+    epsilon = float(np.finfo(np.float64 if "float64" in str(plan.dtype) else np.float32).eps)
+    dense = plan.solver == "dense" or status in ("escalated_dense", "disconnected")
+    proof = certify(values, residuals, epsilon, labels.size, n_nonempty, value, proved=dense)
+    gap = float(host(solution.next_eigenvalue)[index]) - float(values[-1])
+    return Partition(
+        version=installed_version(),
+        backend=batch.backend.name,
+        device=batch.backend.device,
+        dtype="float64" if "float64" in str(plan.dtype) else "float32",
+        solver=plan.solver,
+        tol=plan.tol,
+        seed=plan.seed,
+        timings=timings,
+        labels=labels,
+        n_clusters=n_clusters,
+        n_nonempty=n_nonempty,
+        ncut=value,
+        ncut_lower_bound=proof.ncut_lower_bound,
+        bound_status=proof.bound_status,
+        relative_gap=proof.relative_gap,
+        eigenvalues=values,
+        residual_norms=residuals,
+        gap=gap,
+        unique=bool(np.isnan(gap)) or gap > 100 * epsilon,
+        inertia=float(host(clustering.inertia)[index]),
+        clusters=clusters,
+        layer_names=tuple(layer.name for layer in graph.layers),
+        layer_sizes=tuple(layer.size for layer in graph.layers),
+        converged=solution.converged[index],
+        status=status,
+        n_iterations=int(host(solution.n_iterations)[index]),
+        n_init=n_init,
+        select=select,
+    )
+
+
+def _summaries(labels: Any, volumes: Any, cuts: Any) -> tuple[ClusterSummary, ...]:
+    sizes = np.bincount(labels[labels >= 0], minlength=volumes.size)
+    return tuple(
+        ClusterSummary(label=c, size=int(sizes[c]), volume=float(v), cut=float(x), ncut=float(x / v) if v > 0 else 0.0)
+        for c, (v, x) in enumerate(zip(volumes, cuts, strict=True))
+    )

@@ -1,0 +1,28 @@
+"""Graphs with at least k components: no eigenproblem, the components are packed into k clusters and nothing is cut."""
+
+import heapq
+from typing import Any
+
+import numpy as np
+
+__all__ = ["pack_components"]
+
+
+def pack_components(
+    components: "np.ndarray[Any, np.dtype[np.int32]]", degrees: "np.ndarray[Any, np.dtype[np.float64]]", n_clusters: int
+) -> "np.ndarray[Any, np.dtype[np.int32]]":
+    """Labels (n,) int32: components by volume, the largest first, each into the lightest cluster so far.
+
+    `components` (n,) numbers the component of each node; isolated nodes (degree 0) get label -1.
+    """
+    volume = np.bincount(components, weights=degrees)
+    order = np.argsort(-volume, kind="stable")
+    cluster_of = np.full(volume.size, -1, np.int32)
+    lightest = [(0.0, cluster) for cluster in range(n_clusters)]
+    for component in order[volume[order] > 0]:
+        weight, cluster = heapq.heappop(lightest)
+        cluster_of[component] = cluster
+        heapq.heappush(lightest, (weight + float(volume[component]), cluster))
+    labels = cluster_of[components]
+    labels[degrees == 0] = -1
+    return labels
