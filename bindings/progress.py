@@ -80,7 +80,7 @@ class _Bar:
         if self._drawn is None:
             if seconds < self._patience or done >= total:
                 return
-            self._drawn = _start_bar(total)
+            self._drawn = _start_bar(done, total)
         progress, task = self._drawn
         progress.update(task, completed=done, total=total, rate=_rate(done, seconds))
 
@@ -113,7 +113,7 @@ def _rate(done: int, seconds: float) -> str:
     return f"{done / seconds:.1f} per second" if done and seconds > 0 else ""
 
 
-def _start_bar(total: int) -> "tuple[Progress, TaskID]":
+def _start_bar(done: int, total: int) -> "tuple[Progress, TaskID]":
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -127,4 +127,4 @@ def _start_bar(total: int) -> "tuple[Progress, TaskID]":
         transient=True,
     )
     progress.start()
-    return progress, progress.add_task("null networks", total=total, rate="")
+    return progress, progress.add_task("null networks", completed=done, total=total, rate="")

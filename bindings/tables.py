@@ -38,6 +38,7 @@ def layer_table(partition: Any, title: str = "neurons of each cluster, by layer"
     n_clusters = len(rows[0]["counts"]) if rows else 0
     numbers = [(str(cluster), "right") for cluster in range(n_clusters)]
     table = _table(title, ("layer", "left"), ("size", "right"), *numbers, ("isolated", "right"))
+    table.padding = (0, 1, 0, 0)  # twelve clusters fit into 80 columns
     for row in rows:
         counts = (str(count) if count else "." for count in row["counts"])
         table.add_row(printable(row["layer"]), f"{row['size']:,}", *counts, str(row["isolated"] or "."))
@@ -67,17 +68,17 @@ def printable(text: str) -> Text:
 
 def _statistics(result: Any) -> list[tuple[str, str, str]]:
     partition, nulls = result.partition, f"over {result.n_nulls - result.n_failed:,} {result.null} null networks"
-    gap = f"relative gap {partition.relative_gap:.1%}, {partition.bound_status}"
+    bound = f"{partition.bound_status}: no partition is below it; relative gap {partition.relative_gap:.1%}"
     rows = [
         ("n-cut", f"{result.ncut:.4f}", f"{result.n_clusters} clusters"),
-        ("lower bound", f"{partition.ncut_lower_bound:.4f}", gap),
+        ("lower bound", f"{partition.ncut_lower_bound:.4f}", bound),
     ]
     if result.n_nulls > result.n_failed:
         rows.append(("null n-cut", f"{result.null_mean:.4f} ± {result.null_sd:.4f}", nulls))
-        rows.append(("z-score", f"{result.z_score:.2f}", "standard deviations of the null"))
+        rows.append(("z-score", f"{result.z_score:.2f}", f"Cohen's d over k-means seeds {result.cohens_d:.2f}"))
     if result.p_value is not None:
         low, high = result.p_interval
-        rows.append(("p-value", f"{result.p_value:.4g}", f"Monte-Carlo interval {low:.2g} to {high:.2g}"))
+        rows.append(("p-value", f"{result.p_value:.4g}", f"95% Monte-Carlo interval {low:.2g} to {high:.2g}"))
     sensitivity = result.seed_sensitivity
     if sensitivity is not None:
         low, high = sensitivity.ncut_range
@@ -89,9 +90,11 @@ def _statistics(result: Any) -> list[tuple[str, str, str]]:
 def _computation(result: Any) -> list[tuple[str, str, str]]:
     solved = result.n_nulls - result.n_failed
     observed = "network converged" if result.partition.converged else f"network: {result.partition.status}"
+    solver, threads, plan = f"{result.solver} solver in {result.dtype}", _count(result.n_threads, "thread"), result.plan
     rows = [
         ("solved", f"{solved:,} of {result.n_nulls:,}", f"null networks, {result.n_failed} failed; {observed}"),
-        ("computed by", str(result.backend), f"{result.device}, {result.dtype}, {result.solver}, seed {result.seed}"),
+        ("backend", result.backend, f"{threads} on {result.device}, {solver}, seed {result.seed}"),
+        ("memory", f"{plan.bytes_per_replicate / 1e6:.1f} MB", f"per null network, {plan.batch_size} in a batch"),
     ]
     if result.n_isolated:
         rows.append(("isolated", f"{result.n_isolated:,}", "neurons without edges, in no cluster"))
@@ -104,8 +107,14 @@ def _times(timings: dict[str, float]) -> list[tuple[str, str, str]]:
     parts = (f"{part} {timings[part]:.2f}" for part in ("prepare", "observed", "nulls", "seeds") if part in timings)
     rows = [("time", f"{timings.get('total', 0.0):.2f} s", ", ".join(parts))]
     if compiling > 0:
-        rows.append(("compilation", f"{compiling:.2f} s", "once per machine, then kept"))
+        rows.append(
+            ("compilation", f"{compiling:.2f} s", "of kernels, or loading them once compiled; not in the time above")
+        )
     return rows
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -6,6 +6,8 @@ This module is only the façade: every public name, each imported from its room 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from netspectra.progress import set_drawer as _set_drawer
+
 if TYPE_CHECKING:
     from netspectra import errors
     from netspectra.bindings.examples import example_graph
@@ -53,6 +55,13 @@ __all__ = [
     "null_network",
     "spectral_clustering",
 ]
+
+
+def _draw_progress(setting: bool | None) -> Any:
+    return import_module("netspectra.bindings.progress").progress_drawer(setting)
+
+
+_set_drawer(_draw_progress)
 
 
 def __getattr__(name: str) -> Any:

@@ -59,6 +59,10 @@ class Backend(Protocol):
         """Context of one public call: BLAS threads held, device selected; everything restored on leaving."""
         ...
 
+    def in_flight(self, batch_size: int) -> int:
+        """How many replicates of a wave are in memory at the same time."""
+        ...
+
     def map_replicates(self, solve: "Callable[[Backend, list[int]], R]", replicates: Sequence[int]) -> list[R]:
         """Solve the replicates of one wave: `solve` gets a backend view to work on and the replicates it shall do.
 

@@ -37,27 +37,26 @@ def run_test(
         from netspectra.bindings.cli.terminal import open_console, show_result
         from netspectra.bindings.readers.loading import load
 
-        limit = parse_bytes(memory_limit)
         require_writable(save)
         require_writable(None if json in (None, "-") else Path(json))
         names = None if order is None else [name.strip() for name in order.split(",")]
-        graph = load(network_path(file), orientation=orientation, order=names)  # type: ignore[arg-type]  # load checks
+        reading: dict[str, Any] = {"orientation": orientation, "order": names}  # words, which load and the test check
+        question: dict[str, Any] = {
+            "n_nulls": nulls,
+            "null": null,
+            "seed": seed,
+            "n_init": n_init,
+            "select": select,
+            "solver": solver,
+            "backend": backend,
+            "batch_size": batch_size,
+            "memory_limit": parse_bytes(memory_limit),
+        }
+        graph = load(network_path(file), **reading)
 
         from netspectra.significance import clusterability_test
 
-        result = clusterability_test(
-            graph,
-            clusters,
-            n_nulls=nulls,
-            null=null,
-            seed=seed,
-            n_init=n_init,
-            select=select,
-            solver=solver,
-            backend=backend,
-            batch_size=batch_size,
-            memory_limit=limit,
-        )
+        result = clusterability_test(graph, clusters, **question)
         _write(result, json, save)
         show_result(open_console(on_stderr=json == "-"), file, result)
 

@@ -1,7 +1,7 @@
 """``netspectra inspect FILE``: what would be read from a file, what skipped and why, and what network that makes."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,7 +23,8 @@ def run_inspect(
         from netspectra.bindings.readers.inspection import inspect_file
 
         names = None if order is None else [name.strip() for name in order.split(",")]
-        found = inspect_file(network_path(file), orientation=orientation, order=names)  # type: ignore[arg-type]
+        reading: dict[str, Any] = {"orientation": orientation, "order": names}
+        found = inspect_file(network_path(file), **reading)
         if json:
             sys.stdout.write(as_json(found.to_dict()))
             return

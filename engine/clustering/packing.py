@@ -13,16 +13,15 @@ def pack_components(
 ) -> "np.ndarray[Any, np.dtype[np.int32]]":
     """Labels (n,) int32: components by volume, the largest first, each into the lightest cluster so far.
 
-    `components` (n,) numbers the component of each node; isolated nodes (degree 0) get label -1.
+    `components` (n,) numbers the component of each node, -1 for isolated nodes, which get label -1.
     """
-    volume = np.bincount(components, weights=degrees)
+    live = components >= 0
+    volume = np.bincount(components[live], weights=degrees[live])
     order = np.argsort(-volume, kind="stable")
     cluster_of = np.full(volume.size, -1, np.int32)
     lightest = [(0.0, cluster) for cluster in range(n_clusters)]
-    for component in order[volume[order] > 0]:
+    for component in order:
         weight, cluster = heapq.heappop(lightest)
         cluster_of[component] = cluster
         heapq.heappush(lightest, (weight + float(volume[component]), cluster))
-    labels = cluster_of[components]
-    labels[degrees == 0] = -1
-    return labels
+    return np.where(live, cluster_of[components], np.int32(-1))

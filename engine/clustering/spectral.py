@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, get_args, overload
 
 import numpy as np
@@ -152,11 +151,9 @@ def cluster_graphs(
 
 def _packed_labels(graph: LayerGraph, batch: GraphBatch, index: int, n_clusters: int) -> Any:
     """Labels of a graph with at least `n_clusters` components among its live nodes, else None."""
-    count, components = component_labels(graph)
     degrees = batch.backend.to_numpy(batch.degrees)[index]
-    if count - int(np.count_nonzero(degrees == 0)) < n_clusters:
-        return None
-    return pack_components(components, degrees, n_clusters)
+    count, components = component_labels(graph, degrees > 0)
+    return pack_components(components, degrees, n_clusters) if count >= n_clusters else None
 
 
 def _zero_solution(batch: GraphBatch, k: int) -> Solution:
@@ -165,5 +162,4 @@ def _zero_solution(batch: GraphBatch, k: int) -> Solution:
     zero = xp.zeros((members, k), dtype=xp.float64)
     vectors = xp.zeros((members, batch.structure.n_nodes, k), dtype=batch.dtype)
     none = xp.zeros((members,), dtype=xp.int32)
-    solution = Solution(zero, vectors, zero, zero[:, 0] + xp.nan, none, ("disconnected",) * members)
-    return replace(solution)
+    return Solution(zero, vectors, zero, zero[:, 0] + xp.nan, none, ("disconnected",) * members)

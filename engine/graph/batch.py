@@ -114,22 +114,23 @@ class GraphBatch:
 
     def member(self, index: int) -> "GraphBatch":
         """Batch of one member."""
-        if self.n_members == 1:
+        return self.select([index])
+
+    def select(self, members: list[int]) -> "GraphBatch":
+        """Batch of some members, in the order given."""
+        if members == list(range(self.n_members)):
             return self
-        one = slice(index, index + 1)
-        return GraphBatch(
-            self.backend,
-            self.structure,
-            tuple(_member(block, one) for block in self.weights),
-            self.degrees[one, :],
-            self.dtype,
-        )
+        chosen = self.backend.asarray(np.asarray(members, dtype=np.int64))
+        weights = tuple(_select(self.backend.xp, block, chosen) for block in self.weights)
+        degrees = self.backend.xp.take(self.degrees, chosen, axis=0)
+        return GraphBatch(self.backend, self.structure, weights, degrees, self.dtype)
 
 
-def make_batch(backend: Backend, structure: Structure, weights: Sequence[BlockWeights], dtype: Any) -> GraphBatch:
+def make_batch(
+    backend: Backend, structure: Structure, weights: Sequence[BlockWeights], dtype: Any, n_members: int
+) -> GraphBatch:
     """Batch from weights that are on the backend already; computes the degrees."""
     xp = backend.xp
-    n_members = max(block.n_members for block in weights)
     parts = [xp.zeros((n_members, size), dtype=xp.float64) for size in structure.sizes]
     for (source, target), block in zip(structure.ends, weights, strict=True):
         rows, cols = backend.block_degrees(block)
@@ -159,21 +160,18 @@ def load_batch(graphs: Sequence[LayerGraph], backend: Backend) -> GraphBatch:
         backend.load_block([g.blocks[i].weights for g in graphs], symmetric=first.blocks[i].is_symmetric)
         for i in range(len(first.blocks))
     ]
-    return make_batch(backend, structure, weights, working_dtype(first.dtype))
+    return make_batch(backend, structure, weights, working_dtype(first.dtype), len(graphs))
 
 
-def _member(block: BlockWeights, one: slice) -> BlockWeights:
+def _select(xp: Any, block: BlockWeights, chosen: Array) -> BlockWeights:
     if block.n_members == 1:
         return block
+    values = xp.take(block.values, chosen, axis=0)
     if isinstance(block, DenseWeights):
-        return DenseWeights(block.values[one])
-    shared = block.indices.shape[0] == 1
-    return CsrWeights(
-        block.values[one],
-        block.indices if shared else block.indices[one],
-        block.indptr if shared else block.indptr[one],
-        block.shape,
-    )
+        return DenseWeights(values)
+    if block.indices.shape[0] == 1:
+        return CsrWeights(values, block.indices, block.indptr, block.shape)
+    return CsrWeights(values, xp.take(block.indices, chosen, axis=0), xp.take(block.indptr, chosen, axis=0), block.shape)
 
 
 def _require_same(first: LayerGraph, other: LayerGraph, number: int) -> None:

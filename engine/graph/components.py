@@ -18,21 +18,24 @@ Labels: TypeAlias = np.ndarray[Any, np.dtype[np.int32]]
 _CHUNK = 4096
 
 
-def component_labels(graph: LayerGraph) -> tuple[int, Labels]:
-    """Return (number of components, component of each node (n,) int32); an isolated node is a component of its own."""
+def component_labels(graph: LayerGraph, live: np.ndarray[Any, np.dtype[np.bool_]]) -> tuple[int, Labels]:
+    """Return (number of components among `live` nodes, component of each node (n,) int32, -1 for the others).
+
+    `live` (n,) bool marks the nodes that have an edge.
+    """
     if all(block.is_sparse for block in graph.blocks):
-        return _sparse_components(graph)
-    labels = np.full(graph.n_nodes, -1, np.int32)
-    count, start = 0, 0
-    while start < graph.n_nodes:
-        _flood(graph, labels, start, count)
+        return _sparse_components(graph, live)
+    waiting, finished = -1, -2
+    labels = np.where(live, waiting, finished).astype(np.int32)
+    count = 0
+    while (unseen := np.flatnonzero(labels == waiting)).size:
+        _flood(graph, labels, int(unseen[0]), count)
         count += 1
-        unseen = np.flatnonzero(labels[start:] < 0)
-        start = graph.n_nodes if unseen.size == 0 else start + int(unseen[0])
+    labels[labels == finished] = -1
     return count, labels
 
 
-def _sparse_components(graph: LayerGraph) -> tuple[int, Labels]:
+def _sparse_components(graph: LayerGraph, live: np.ndarray[Any, np.dtype[np.bool_]]) -> tuple[int, Labels]:
     rows, cols = [], []
     for block in graph.blocks:
         coo = block.weights.tocoo()
@@ -43,21 +46,24 @@ def _sparse_components(graph: LayerGraph) -> tuple[int, Labels]:
         cols.append(coo.col[edge] + graph.offsets[int(block.target)])
     i, j = np.concatenate(rows), np.concatenate(cols)
     pattern = sp.csr_array((np.ones(i.size, np.int8), (i, j)), shape=(graph.n_nodes, graph.n_nodes))
-    count, labels = connected_components(pattern, directed=False)
-    return int(count), labels.astype(np.int32)
+    _, every = connected_components(pattern, directed=False)
+    names, labels = np.unique(every[live], return_inverse=True)
+    out = np.full(graph.n_nodes, -1, np.int32)
+    out[live] = labels
+    return int(names.size), out
 
 
 def _flood(graph: LayerGraph, labels: Labels, start: int, number: int) -> None:
     """Label everything that can be reached from `start`."""
     labels[start] = number
     frontier = np.array([start])
-    while frontier.size and np.any(labels < 0):
+    while frontier.size:
         found = []
         for block in graph.blocks:
             source, target = graph.layer_slice(int(block.source)), graph.layer_slice(int(block.target))
             for here, there, by_row in ((source, target, True), (target, source, False)):
                 nodes = frontier[(frontier >= here.start) & (frontier < here.stop)] - here.start
-                waiting = np.flatnonzero(labels[there] < 0)
+                waiting = np.flatnonzero(labels[there] == -1)
                 if nodes.size and waiting.size:
                     hit = there.start + waiting[_reached(block, nodes, by_row)[waiting]]
                     labels[hit] = number

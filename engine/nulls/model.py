@@ -14,6 +14,7 @@ Source: arXiv:2103.03386 and its published code, where they are called ``layer``
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from netspectra.errors import GraphError
 from netspectra.graph.batch import GraphBatch, make_batch
 from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels.backend import Backend
@@ -37,13 +38,20 @@ class NullModel:
     def draw(self, backend: Backend, replicates: list[int]) -> GraphBatch:
         """Return the null networks `replicates` as one batch on `backend`."""
         weights = [block.draw(backend, self.seed, replicates) for block in self.blocks]
-        if all(w.n_members == 1 for w in weights) and len(replicates) > 1:
-            weights = [backend.repeat_block(w, len(replicates)) for w in weights]
-        return make_batch(backend, self.observed.structure, weights, self.observed.dtype)
+        return make_batch(backend, self.observed.structure, weights, self.observed.dtype, len(replicates))
 
 
 def prepare_null(graph: LayerGraph, observed: GraphBatch, name: NullName, seed: int) -> NullModel:
-    """Settle a null model for a compact graph, whose own weights are already loaded as `observed`."""
+    """Settle a null model for a compact graph, whose own weights are already loaded as `observed`.
+
+    Raises
+    ------
+    GraphError
+        If no block is learned, so that every null network would be the network itself.
+    """
+    if not any(block.learned for block in graph.blocks):
+        msg = "graph: no block is learned, so there is nothing to shuffle; mark the trained blocks with learned=True"
+        raise GraphError(msg)
     blocks = tuple(
         prepare_block(block, number, name, observed.weights[number], observed.backend)
         for number, block in enumerate(graph.blocks)

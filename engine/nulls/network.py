@@ -1,9 +1,11 @@
 """One null network as a graph of its own."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 
-from netspectra.graph.batch import load_batch
+from netspectra.graph.batch import GraphBatch, load_batch
 from netspectra.graph.block import Block
 from netspectra.graph.compact import compact
 from netspectra.graph.layer_graph import LayerGraph
@@ -12,7 +14,7 @@ from netspectra.kernels.weights import CsrWeights
 from netspectra.nulls.model import NULL_MODELS, NullName, prepare_null
 from netspectra.validation import require_choice, require_count, require_graph, require_seed
 
-__all__ = ["null_network"]
+__all__ = ["graph_of", "null_network"]
 
 
 def null_network(graph: LayerGraph, index: int, null: NullName = "shuffle", seed: int | None = 0) -> LayerGraph:
@@ -47,15 +49,20 @@ def null_network(graph: LayerGraph, index: int, null: NullName = "shuffle", seed
         small = compact(graph, whole.degrees[0]).graph
         observed = whole if small is graph else load_batch([small], machine)
         drawn = prepare_null(small, observed, null, seed).draw(machine, [index])
+    return graph_of(small, drawn, 0)
+
+
+def graph_of(like: LayerGraph, batch: GraphBatch, index: int) -> LayerGraph:
+    """Member `index` of a batch as a graph on the host, with the layers and block marks of `like`."""
     blocks = []
-    for block, weights in zip(small.blocks, drawn.weights, strict=True):
+    for block, weights in zip(like.blocks, batch.select([index]).weights, strict=True):
+        values = batch.backend.to_numpy(weights.values)[0]
+        array: sp.csr_array | np.ndarray[Any, Any] = values
         if isinstance(weights, CsrWeights):
-            stop = int(weights.indptr[0, -1])
-            parts = (weights.values[0, :stop], weights.indices[0, :stop], weights.indptr[0])
-            array: sp.csr_array | np.ndarray = sp.csr_array(parts, shape=weights.shape)
-        else:
-            array = weights.values[0]
+            indices, indptr = (batch.backend.to_numpy(a)[0] for a in (weights.indices, weights.indptr))
+            stop = int(indptr[-1])
+            array = sp.csr_array((values[:stop], indices[:stop], indptr), shape=weights.shape)
         blocks.append(
             Block(block.source, block.target, array, learned=block.learned, fixed_support=block.fixed_support)
         )
-    return LayerGraph(small.layers, tuple(blocks))
+    return LayerGraph(like.layers, tuple(blocks))

@@ -78,6 +78,9 @@ class CpuBackend:
         with single_threaded_blas():
             yield
 
+    def in_flight(self, batch_size: int) -> int:
+        return min(batch_size, self.n_threads)
+
     def map_replicates(self, solve: "Callable[[Any, list[int]], R]", replicates: Sequence[int]) -> list[R]:
         """Each replicate is solved alone, on one thread: so its result cannot depend on wave or threads."""
         worker = CpuBackend(1)

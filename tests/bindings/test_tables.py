@@ -40,6 +40,14 @@ def test_a_seed_sensitive_verdict_says_so(result: SimpleNamespace) -> None:
     assert "depends on the seed" in drawn(result_table(result))
 
 
+def test_twelve_clusters_fit_a_terminal(result: SimpleNamespace) -> None:
+    row = {"layer": "layers.0", "size": 784, "isolated": 123, "counts": [100] * 12}
+    result.partition.by_layer = lambda: [row]
+    line = next(line for line in drawn(layer_table(result.partition)).splitlines() if "layers.0" in line)
+    assert len(line.rstrip()) < 80
+    assert line.split() == ["layers.0", "784", *["100"] * 12, "123"]
+
+
 def test_layer_names_are_shown_not_obeyed(result: SimpleNamespace) -> None:
     text = drawn(layer_table(result.partition))
     assert "[bold]fc\\x1b[31m" in text

@@ -1,0 +1,257 @@
+"""The clusterability test: is the network's n-cut smaller than that of its shuffled selves?"""
+
+import time
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+
+from netspectra.clustering import Partition, SelectName
+from netspectra.clustering.build import build_partition
+from netspectra.clustering.spectral import cluster_graphs
+from netspectra.errors import NullFailureError
+from netspectra.graph.batch import GraphBatch, load_batch
+from netspectra.graph.compact import compact
+from netspectra.graph.layer_graph import LayerGraph
+from netspectra.kernels import Backend, get_backend
+from netspectra.nulls.model import NULL_MODELS, NullName, prepare_null
+from netspectra.progress import ProgressCallback, ProgressSetting, progress_for
+from netspectra.records.version import installed_version
+from netspectra.significance.planning import RunPlan, plan_run, replicate_bytes
+from netspectra.significance.replicates import NullOutcome, NullSolver
+from netspectra.significance.result import ClusterabilityResult
+from netspectra.significance.sensitivity import N_SEEDS, further_ncuts, seed_sensitivity
+from netspectra.significance.statistics import cohens_d, compare, tie_width
+from netspectra.spectrum import SolverName, SolverPlan, plan_solver
+from netspectra.spectrum.eigenpairs import check_live
+from netspectra.validation import require_choice, require_count, require_graph, require_seed, require_tolerance
+
+__all__ = ["clusterability_test"]
+
+FAILURE_LIMIT = 0.01
+
+
+@dataclass(frozen=True)
+class _Question:
+    """The validated arguments of one test."""
+
+    graph: LayerGraph
+    n_clusters: int
+    n_nulls: int
+    null: NullName
+    seed: int
+    n_init: int
+    select: SelectName
+    solver: SolverName
+    tol: float | None
+
+
+def clusterability_test(
+    graph: LayerGraph,
+    n_clusters: int = 12,
+    *,
+    n_nulls: int = 1000,
+    null: NullName = "shuffle",
+    seed: int | None = 0,
+    n_init: int = 25,
+    select: SelectName = "inertia",
+    solver: SolverName = "auto",
+    tol: float | None = None,
+    backend: str | Backend = "auto",
+    batch_size: int | None = None,
+    memory_limit: int | None = None,
+    progress: ProgressSetting = None,
+) -> ClusterabilityResult:
+    """Compare a network's n-cut with those of `n_nulls` null networks: z-score, p-value and the partition.
+
+    Source: arXiv:2103.03386. The observed network and every null are solved and clustered in exactly the same way.
+
+    Parameters
+    ----------
+    graph : LayerGraph
+    n_clusters : int, default 12
+        At least 2 and at most the number of non-isolated nodes.
+    n_nulls : int, default 1000
+        0 gives the partition alone, with ``p_value=None``.
+    null : {"shuffle", "shuffle-nonzero", "kde", "kde-nonzero"}
+        What the null networks keep; see :mod:`netspectra.nulls.model`.
+    seed : int, optional
+        In [0, 2**64); None draws one, which the result records. Null network *i* depends on (seed, i) alone.
+    n_init : int, default 25
+        k-means restarts.
+    select : {"inertia", "ncut"}
+        Which restart is kept, for the observed network and the nulls alike.
+    solver, tol : as of :func:`netspectra.eigenpairs`
+    backend : str or Backend
+        E.g. ``netspectra.get_backend("cpu", n_threads=2)``. The result does not depend on the number of threads.
+    batch_size : int, optional
+        Null networks per wave, by default as memory allows. The result does not depend on it.
+    memory_limit : int, optional
+        Bytes that the null networks in flight may take together; default half of what is free.
+    progress : None, bool or callable
+        None draws a line on stderr after two seconds if somebody is looking; a callable gets
+        ``(done, total, seconds)``.
+
+    Returns
+    -------
+    ClusterabilityResult
+
+    Raises
+    ------
+    GraphError
+        If an argument makes no sense for the graph.
+    LimitError
+        If a single null network does not fit the memory limit.
+    NullFailureError
+        If more than one null network in a hundred failed; it carries the partial result.
+
+    Warns
+    -----
+    RuntimeWarning
+        If any null network failed (each counts as at or below the observed n-cut).
+    """
+    machine = get_backend(backend)
+    question = _Question(
+        require_graph("graph", graph, LayerGraph),
+        require_count("n_clusters", n_clusters, 2),
+        require_count("n_nulls", n_nulls, 0),
+        require_choice("null", null, NULL_MODELS),
+        require_seed(seed),
+        require_count("n_init", n_init, 1),
+        require_choice("select", select, get_args(SelectName)),
+        require_choice("solver", solver, get_args(SolverName)),
+        require_tolerance(tol),
+    )
+    with machine.session(), progress_for(progress) as callback:
+        return _run(machine, question, batch_size, memory_limit, callback)
+
+
+def _run(
+    machine: Backend, q: _Question, batch_size: int | None, memory_limit: int | None, callback: ProgressCallback | None
+) -> ClusterabilityResult:
+    clock = _Clock()
+    batch = load_batch([q.graph], machine)
+    check_live(batch, [q.graph], "n_clusters", q.n_clusters)
+    plan = plan_solver(batch, q.n_clusters, q.solver, q.tol, None, q.seed)
+    need = replicate_bytes(q.graph, q.n_clusters, q.n_init, plan, keep_all=q.select == "ncut")
+    run_plan = plan_run(machine, plan.solver, need, batch_size, memory_limit, q.n_nulls)
+    nulls = _null_solver(machine, q, batch, plan) if q.n_nulls else None
+    clock.lap("prepare")
+    solution, clustering = cluster_graphs([q.graph], batch, q.n_clusters, q.n_init, q.select, plan)
+    partition = build_partition(
+        q.graph, batch, solution, clustering, 0, q.n_clusters, q.n_init, q.select, plan, clock.so_far(machine)
+    )
+    clock.lap("observed")
+    if partition.status == "disconnected":
+        further = np.full(N_SEEDS, partition.ncut)
+    else:
+        further = further_ncuts(batch, solution, q.n_clusters, q.n_init, q.select, q.seed)
+    clock.lap("seeds")
+    outcomes = _solve_waves(machine, nulls, q.n_nulls, run_plan.batch_size, callback) if nulls else []
+    clock.lap("nulls")
+    result = _conclude(machine, q, plan, run_plan, partition, further, outcomes, clock.so_far(machine))
+    return _judge_failures(result)
+
+
+def _null_solver(machine: Backend, q: _Question, batch: GraphBatch, plan: SolverPlan) -> NullSolver:
+    small = compact(q.graph, machine.to_numpy(batch.degrees)[0]).graph
+    observed = batch if small is q.graph else load_batch([small], machine)
+    return NullSolver(small, prepare_null(small, observed, q.null, q.seed), plan, q.n_clusters, q.n_init, q.select)
+
+
+def _solve_waves(
+    machine: Backend, solver: NullSolver, n_nulls: int, wave: int, callback: ProgressCallback | None
+) -> list[NullOutcome]:
+    started, outcomes = time.perf_counter(), []
+    for first in range(0, n_nulls, wave):
+        replicates = range(first, min(first + wave, n_nulls))
+        for some in machine.map_replicates(solver, replicates):
+            outcomes += some
+        if callback is not None:
+            callback(len(outcomes), n_nulls, time.perf_counter() - started)
+    return outcomes
+
+
+def _conclude(
+    machine: Backend,
+    q: _Question,
+    plan: SolverPlan,
+    run_plan: RunPlan,
+    partition: Partition,
+    further: "np.ndarray[Any, Any]",
+    outcomes: Sequence[NullOutcome],
+    timings: dict[str, float],
+) -> ClusterabilityResult:
+    values = np.array([o.ncut for o in outcomes], np.float64)
+    tie = tie_width(q.n_clusters, float64=partition.dtype == "float64")
+    found = compare(partition.ncut, values, tie) if outcomes else None
+    every = np.append(further, partition.ncut)
+    status = "ok"
+    if not partition.converged:
+        status = "not_converged"
+    elif found is None:
+        status = "no_nulls"
+    elif np.isnan(found.z_score):
+        status = "degenerate_null"
+    return ClusterabilityResult(
+        version=installed_version(),
+        backend=machine.name,
+        device=machine.device,
+        dtype=partition.dtype,
+        solver=plan.solver,
+        tol=plan.tol,
+        seed=q.seed,
+        timings=timings,
+        ncut=partition.ncut,
+        null_ncuts=values,
+        p_value=None if found is None else found.p_value,
+        p_interval=None if found is None else found.p_interval,
+        z_score=None if found is None else found.z_score,
+        percentile=None if found is None else found.percentile,
+        cohens_d=None if found is None else cohens_d(every, values),
+        null_mean=None if found is None else found.null_mean,
+        null_sd=None if found is None else found.null_sd,
+        partition=partition,
+        seed_sensitivity=seed_sensitivity(partition.ncut, further, values, tie),
+        status=status,
+        null_status=dict(Counter(o.status for o in outcomes)),
+        plan=run_plan,
+        n_clusters=q.n_clusters,
+        n_nulls=q.n_nulls,
+        n_failed=int(np.count_nonzero(np.isnan(values))),
+        n_init=q.n_init,
+        null=q.null,
+        select=q.select,
+        n_threads=machine.n_threads,
+    )
+
+
+def _judge_failures(result: ClusterabilityResult) -> ClusterabilityResult:
+    """Warn about failed nulls, raise where they are more than one in a hundred."""
+    if result.n_failed == 0:
+        return result
+    why = ", ".join(f"{count} {status}" for status, count in sorted(result.null_status.items()))
+    msg = f"{result.n_failed} of {result.n_nulls} null networks failed ({why})"
+    if result.n_failed > FAILURE_LIMIT * result.n_nulls:
+        msg += "; the p-value would mean little: take fewer clusters, solver='dense', or another null model"
+        raise NullFailureError(msg, partial_result=result)
+    warnings.warn(f"{msg}; each counts as at or below the observed n-cut", RuntimeWarning, stacklevel=4)
+    return result
+
+
+class _Clock:
+    """Seconds per stage, and in total."""
+
+    def __init__(self) -> None:
+        self._start = self._last = time.perf_counter()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self._laps[name], self._last = now - self._last, now
+
+    def so_far(self, machine: Backend) -> dict[str, float]:
+        return {**self._laps, "total": time.perf_counter() - self._start, "compile": machine.compile_seconds}

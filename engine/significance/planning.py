@@ -1,0 +1,108 @@
+"""Planning: what one replicate needs in bytes, and how many may be in memory at once, settled before the start."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from netspectra.errors import GraphError, LimitError
+from netspectra.graph.layer_graph import LayerGraph
+from netspectra.kernels.backend import Backend
+from netspectra.records import Record
+from netspectra.spectrum import SolverPlan
+from netspectra.validation import require_count
+
+__all__ = ["RunPlan", "plan_run", "replicate_bytes"]
+
+MEMORY_FRACTION = 0.5
+"""Share of the free memory that a run plans to use when no limit is given."""
+DEFAULT_WAVE = {"dense": 16, "lobpcg": 2}
+"""Replicates per wave and worker: enough to hide the end of a wave, few enough to report progress."""
+_PANEL_BYTES = 3 * (8 << 20)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan(Record):
+    """Bytes one replicate needs, the wave it comes in, and the limit that was kept.
+
+    Attributes
+    ----------
+    bytes_per_replicate : int
+    batch_size : int
+        Replicates per wave.
+    in_flight : int
+        Replicates in memory at the same time.
+    memory_limit : int
+        Bytes that replicates may take together.
+    """
+
+    bytes_per_replicate: int
+    batch_size: int
+    in_flight: int
+    memory_limit: int
+
+
+def replicate_bytes(graph: LayerGraph, k: int, n_init: int, plan: SolverPlan, *, keep_all: bool) -> int:
+    """Estimated bytes that drawing and solving one null replicate takes, beyond the network's own weights."""
+    item = 8 if "float64" in str(plan.dtype) else 4
+    weights = sum(_block_bytes(block) for block in graph.blocks if block.learned)
+    n, width = graph.n_nodes, k + 9
+    if plan.solver == "dense":
+        sizes = _sides(graph)
+        solver = item * (sizes[0] * sizes[1] + 4 * sizes[0] ** 2)
+    else:
+        solver = item * n * width * 14 + 8 * n * k * 4 + _PANEL_BYTES
+    clustering = 8 * n * (2 * k + 8) + 4 * n * (n_init if keep_all else 1)
+    return int(weights + solver + clustering)
+
+
+def plan_run(
+    backend: Backend, solver: str, bytes_per_replicate: int, batch_size: Any, memory_limit: Any, n_nulls: int
+) -> RunPlan:
+    """Settle batch size and memory.
+
+    Raises
+    ------
+    LimitError
+        If a single replicate does not fit, with the numbers.
+    GraphError
+        If `batch_size` or `memory_limit` is not a positive integer.
+    """
+    if memory_limit is None:
+        limit = int(MEMORY_FRACTION * backend.available_memory())
+    elif isinstance(memory_limit, int | float | np.number) and not isinstance(memory_limit, bool) and memory_limit > 0:
+        limit = int(memory_limit)
+    else:
+        msg = f"memory_limit must be a positive number of bytes or None, got {memory_limit!r}"
+        raise GraphError(msg)
+    fitting = limit // max(1, bytes_per_replicate)
+    if fitting < 1 and n_nulls > 0:
+        msg = (
+            f"one null replicate needs about {bytes_per_replicate / 1e9:.3g} GB, but the limit is {limit / 1e9:.3g} GB; "
+            "raise memory_limit, free memory, or take fewer clusters"
+        )
+        raise LimitError(msg)
+    wanted = DEFAULT_WAVE[solver] * backend.n_threads
+    if batch_size is not None:
+        wanted = require_count("batch_size", batch_size, 1)
+    wave = max(1, min(wanted, max(n_nulls, 1)))
+    if backend.in_flight(wave) > max(fitting, 1):
+        wave = int(max(fitting, 1))
+    return RunPlan(
+        bytes_per_replicate=bytes_per_replicate, batch_size=wave, in_flight=backend.in_flight(wave), memory_limit=limit
+    )
+
+
+def _block_bytes(block: Any) -> int:
+    if block.is_sparse:
+        return int(block.n_stored * (3 * block.dtype.itemsize + 40))
+    return int(block.n_stored * block.dtype.itemsize)
+
+
+def _sides(graph: LayerGraph) -> tuple[int, int]:
+    from netspectra.graph.batch import Structure
+
+    ends = tuple((int(b.source), int(b.target)) for b in graph.blocks)
+    structure = Structure(tuple(layer.size for layer in graph.layers), ends)
+    small = structure.reduced_size
+    return small, max(structure.n_nodes - small, small)

@@ -1,0 +1,132 @@
+"""The result of a clusterability test, and how it reads."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from netspectra.clustering import Partition
+from netspectra.records import Run
+from netspectra.significance.planning import RunPlan
+from netspectra.significance.sensitivity import SIGNIFICANCE_LEVEL, SeedSensitivity
+
+__all__ = ["ClusterabilityResult"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClusterabilityResult(Run):
+    """How modular a network is, and whether that is more than chance.
+
+    Attributes
+    ----------
+    ncut : float
+        Of the observed network.
+    null_ncuts : ndarray, shape (n_nulls,), float64
+        In replicate order; NaN where a null failed (`n_failed` of them).
+    p_value : float or None
+        ``(1 + #{null <= observed}) / (1 + n_nulls)``, None without nulls; `p_interval` is its 95% Monte-Carlo interval.
+    z_score : float or None
+        ``(observed - null_mean) / null_sd``; NaN with status ``"degenerate_null"`` where the nulls do not vary.
+    percentile : float or None
+        Share of nulls at or below the observed n-cut, in percent.
+    cohens_d : float or None
+        Between the observed n-cuts over k-means seeds and the nulls.
+    null_mean, null_sd : float or None
+    partition : Partition
+        Of the observed network; `labels` are its labels.
+    seed_sensitivity : SeedSensitivity
+        The observed network over 20 further k-means seeds.
+    status : str
+        ``"ok"``, ``"no_nulls"``, ``"degenerate_null"`` or ``"not_converged"`` (the observed network).
+    null_status : dict of str to int
+        How many nulls ended in which status.
+    plan : RunPlan
+    n_clusters, n_nulls, n_failed, n_init : int
+    null, select : str
+    n_threads : int
+    """
+
+    ncut: float
+    null_ncuts: np.ndarray[Any, np.dtype[np.float64]]
+    p_value: float | None
+    p_interval: tuple[float, float] | None
+    z_score: float | None
+    percentile: float | None
+    cohens_d: float | None
+    null_mean: float | None
+    null_sd: float | None
+    partition: Partition
+    seed_sensitivity: SeedSensitivity
+    status: str
+    null_status: dict[str, int]
+    plan: RunPlan
+    n_clusters: int
+    n_nulls: int
+    n_failed: int
+    n_init: int
+    null: str
+    select: str
+    n_threads: int
+
+    @property
+    def labels(self) -> np.ndarray[Any, np.dtype[np.int32]]:
+        """Cluster of each node of the observed network, (n,) int32, -1 for isolated nodes."""
+        return self.partition.labels
+
+    @property
+    def batch_size(self) -> int:
+        """Null networks per wave."""
+        return self.plan.batch_size
+
+    @property
+    def n_isolated(self) -> int:
+        """Nodes without any edge, left out before weights are shuffled."""
+        return self.partition.n_isolated
+
+    @property
+    def verdict(self) -> str:
+        """One plain sentence."""
+        if self.p_value is None:
+            return f"Not tested: {self.partition.verdict}"
+        if self.status == "not_converged":
+            return f"Not to be relied on: the observed network's eigenpairs did not converge (p = {self.p_value:.3g})."
+        compared = f"n-cut {self.ncut:.4f} against {self.null_mean:.4f} for {self.n_nulls} {self.null!r} null networks"
+        if self.status == "degenerate_null":
+            return f"Cannot tell: {compared}, which do not vary at all."
+        if self.seed_sensitivity.sensitive:
+            low, high = self.seed_sensitivity.p_range or (float("nan"), float("nan"))
+            return (
+                f"Seed-sensitive: {compared}, but over k-means seeds p goes from {low:.3g} to {high:.3g}; choose "
+                "select='ncut' for a verdict that does not hang on the seed."
+            )
+        place = f"z = {self.z_score:.2f}, p = {self.p_value:.3g}"
+        if self.p_value <= SIGNIFICANCE_LEVEL:
+            return f"More modular than chance: {compared} ({place}), for every k-means seed tried."
+        if self.z_score is not None and self.z_score > 0:
+            return f"Not more modular than chance: {compared}, so above their mean ({place})."
+        return f"Not distinguishable from chance: {compared} ({place})."
+
+    def summary(self) -> str:
+        """Few lines of text ending in one plain sentence of verdict."""
+        part = self.partition
+        lines = [
+            f"Clusterability of {part.labels.size} neurons in {self.n_clusters} clusters "
+            f"({self.backend}, {self.solver}, {self.dtype}, seed {self.seed})",
+            f"  n-cut {self.ncut:.4f}, no partition below {part.ncut_lower_bound:.4f} ({part.bound_status})",
+        ]
+        if self.p_interval is not None and self.p_value is not None:
+            low, high = self.p_interval
+            lines += [
+                f"  nulls {self.null_mean:.4f} ± {self.null_sd:.4f} ({self.n_nulls} {self.null!r}, {self.n_failed} failed)",
+                f"  z {self.z_score:.2f}, p {self.p_value:.4g} (95% interval {low:.4g} to {high:.4g}), "
+                f"percentile {self.percentile:.1f}, Cohen's d {self.cohens_d:.2f}",
+            ]
+        low, high = self.seed_sensitivity.ncut_range
+        lines.append(f"  over {self.seed_sensitivity.n_seeds} further k-means seeds: n-cut {low:.4f} to {high:.4f}")
+        lines.append(f"  {self.timings['total']:.2f} s, compilation {self.timings['compile']:.2f} s apart")
+        return "\n".join([*lines, self.verdict])
+
+    def __repr__(self) -> str:
+        z = "None" if self.z_score is None else f"{self.z_score:.2f}"
+        p = "None" if self.p_value is None else f"{self.p_value:.4g}"
+        return f"ClusterabilityResult(ncut={self.ncut:.4f}, z_score={z}, p_value={p}, n_nulls={self.n_nulls})"
