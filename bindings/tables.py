@@ -38,7 +38,7 @@ def layer_table(partition: Any, title: str = "neurons of each cluster, by layer"
     n_clusters = len(rows[0]["counts"]) if rows else 0
     numbers = [(str(cluster), "right") for cluster in range(n_clusters)]
     table = _table(title, ("layer", "left"), ("size", "right"), *numbers, ("isolated", "right"))
-    table.padding = (0, 1, 0, 0)  # twelve clusters fit into 80 columns
+    table.padding = (0, 0, 0, 0)  # twelve clusters fit into 80 columns
     for row in rows:
         counts = (str(count) if count else "." for count in row["counts"])
         table.add_row(printable(row["layer"]), f"{row['size']:,}", *counts, str(row["isolated"] or "."))
@@ -68,7 +68,7 @@ def printable(text: str) -> Text:
 
 def _statistics(result: Any) -> list[tuple[str, str, str]]:
     partition, nulls = result.partition, f"over {result.n_nulls - result.n_failed:,} {result.null} null networks"
-    bound = f"{partition.bound_status}: no partition is below it; relative gap {partition.relative_gap:.1%}"
+    bound = f"no partition is below it ({partition.bound_status}); relative gap {partition.relative_gap:.1%}"
     rows = [
         ("n-cut", f"{result.ncut:.4f}", f"{result.n_clusters} clusters"),
         ("lower bound", f"{partition.ncut_lower_bound:.4f}", bound),

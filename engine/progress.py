@@ -5,7 +5,9 @@ The façade registers who draws when the caller passes None or a bool, so that t
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from netspectra.errors import GraphError
 
 __all__ = ["ProgressCallback", "ProgressSetting", "progress_for", "set_drawer"]
 
@@ -22,12 +24,12 @@ def set_drawer(drawer: Drawer | None) -> None:
     _drawer = drawer
 
 
-def progress_for(setting: ProgressSetting) -> AbstractContextManager[ProgressCallback | None]:
+def progress_for(setting: Any) -> AbstractContextManager[ProgressCallback | None]:
     """Context whose value is the callback to use, or None.
 
     Raises
     ------
-    TypeError
+    GraphError
         If `setting` is neither None, a bool, nor callable.
     """
     if setting is False:
@@ -36,5 +38,5 @@ def progress_for(setting: ProgressSetting) -> AbstractContextManager[ProgressCal
         return nullcontext(None) if _drawer is None else _drawer(setting)
     if not callable(setting):
         msg = f"progress must be None, a bool or a callable (done, total, seconds), got {type(setting).__name__}"
-        raise TypeError(msg)
+        raise GraphError(msg)
     return nullcontext(setting)

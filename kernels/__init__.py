@@ -22,7 +22,7 @@ def available_backends() -> list[str]:
     return list(_FACTORIES)
 
 
-def get_backend(name: "str | Backend" = "auto", **options: Any) -> Backend:
+def get_backend(name: Any = "auto", **options: Any) -> Backend:
     """Return a backend by name, or `name` itself if it is one.
 
     Parameters

@@ -76,7 +76,7 @@ class Backend(Protocol):
 
     # -- blocks ------------------------------------------------------------------------------------------------------
     def load_block(self, members: Sequence[Any], *, symmetric: bool) -> BlockWeights:
-        """Stack one block of several graphs (dense arrays or CSR, of equal shape); `symmetric` keeps the upper triangle."""
+        """Stack one block of several graphs (dense or CSR, of equal shape); `symmetric` keeps the upper triangle."""
         ...
 
     def block_degrees(self, weights: BlockWeights) -> tuple[Array, Array]:
@@ -106,8 +106,10 @@ class Backend(Protocol):
         ...
 
     # -- keyed randomness --------------------------------------------------------------------------------------------
-    def permute_dense(self, values: Any, keys: ShuffleKeys, items: Any, slots: Any, shape: tuple[int, int]) -> BlockWeights:
-        """``out[slots[pi(items[j])]] = values[j]`` into zeros of (B, *shape); None for `items` and `slots`: all, identity."""
+    def permute_dense(
+        self, values: Any, keys: ShuffleKeys, items: Any, slots: Any, shape: tuple[int, int]
+    ) -> BlockWeights:
+        """``out[slots[pi(items[j])]] = values[j]`` into zeros (B, *shape); None for `items`, `slots`: all, identity."""
         ...
 
     def permute_pattern(self, weights: CsrWeights, keys: ShuffleKeys, slots: Any) -> CsrWeights:
@@ -120,7 +122,9 @@ class Backend(Protocol):
         """CSR block whose value j stands at row-major place ``pi(items[j])`` (of the upper triangle if symmetric)."""
         ...
 
-    def resample_nonzero(self, weights: BlockWeights, index_keys: Any, noise_keys: Any, bandwidth: float) -> BlockWeights:
+    def resample_nonzero(
+        self, weights: BlockWeights, index_keys: Any, noise_keys: Any, bandwidth: float
+    ) -> BlockWeights:
         """Replace the r-th non-zero (row-major) by ``|w_j + bandwidth z|``, j and z keyed by r."""
         ...
 
@@ -130,7 +134,7 @@ class Backend(Protocol):
 
     # -- small dense linear algebra ----------------------------------------------------------------------------------
     def largest_eigenpairs(self, A: Array, k: int) -> tuple[Array, Array]:
-        """The k largest eigenvalues (B, k), descending, and eigenvectors (B, n, k) of symmetric A, which may be overwritten."""
+        """The k largest eigenvalues (B, k), descending, and eigenvectors (B, n, k) of symmetric A; may overwrite A."""
         ...
 
     def eigh(self, A: Array) -> tuple[Array, Array]:
@@ -152,8 +156,8 @@ class Backend(Protocol):
     ) -> KMeansOutput:
         """Run `n_init` keyed restarts on points (B, n, d).
 
-        Returns labels int32 (B, n_init, n) with `keep_all`, else (B, 1, n) of the restart of least inertia; -1 where not
-        `live` (B, n); inertia float64 (B, n_init); iterations int32 (B, n_init). `tol` (B,): bound on the sum of squared
-        centre movements.
+        Returns labels int32 (B, n_init, n) with `keep_all`, else (B, 1, n) of the restart of least inertia; -1 where
+        not `live` (B, n); inertia float64 (B, n_init); iterations int32 (B, n_init). `tol` (B,): bound on the sum of
+        squared centre movements.
         """
         ...

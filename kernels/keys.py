@@ -18,7 +18,16 @@ import numpy as np
 
 from netspectra.kernels.philox import philox4x32_scalar
 
-__all__ = ["ROUNDS", "SEED_LIMIT", "ShuffleKeys", "Stream", "derive_seed", "feistel_bits", "shuffle_keys", "stream_keys"]
+__all__ = [
+    "ROUNDS",
+    "SEED_LIMIT",
+    "ShuffleKeys",
+    "Stream",
+    "derive_seed",
+    "feistel_bits",
+    "shuffle_keys",
+    "stream_keys",
+]
 
 Stream = Literal["shuffle", "kde-index", "kde-noise", "start-block", "k-means", "seed"]
 

@@ -2,6 +2,7 @@
 
 from netspectra.clustering.ncut import ncut
 from netspectra.clustering.partition import ClusterSummary, Partition
-from netspectra.clustering.spectral import SelectName, spectral_clustering
+from netspectra.clustering.recipe import Recipe, SelectName
+from netspectra.clustering.spectral import spectral_clustering
 
-__all__ = ["ClusterSummary", "Partition", "SelectName", "ncut", "spectral_clustering"]
+__all__ = ["ClusterSummary", "Partition", "Recipe", "SelectName", "ncut", "spectral_clustering"]

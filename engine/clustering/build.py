@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 
 from netspectra.clustering.certificate import certify
-from netspectra.clustering.cluster import Clustering, SelectName
+from netspectra.clustering.cluster import Clustering
 from netspectra.clustering.partition import ClusterSummary, Partition
+from netspectra.clustering.recipe import Recipe
 from netspectra.graph.batch import GraphBatch
 from netspectra.graph.layer_graph import LayerGraph
 from netspectra.records.version import installed_version
-from netspectra.spectrum import Solution, SolverPlan
+from netspectra.spectrum import Solution
 
 __all__ = ["build_partition"]
 
@@ -20,11 +21,9 @@ def build_partition(
     batch: GraphBatch,
     solution: Solution,
     clustering: Clustering,
+    recipe: Recipe,
+    *,
     index: int,
-    n_clusters: int,
-    n_init: int,
-    select: SelectName,
-    plan: SolverPlan,
     timings: dict[str, float],
 ) -> Partition:
     """Partition of member `index`, certificate included."""
@@ -34,21 +33,22 @@ def build_partition(
     n_nonempty = sum(c.volume > 0 for c in clusters)
     values, residuals = host(solution.eigenvalues)[index], host(solution.residual_norms)[index]
     value, status = float(host(clustering.ncut)[index]), solution.status[index]
-    epsilon = float(np.finfo(np.float64 if "float64" in str(plan.dtype) else np.float32).eps)
-    dense = plan.solver == "dense" or status in ("escalated_dense", "disconnected")
-    proof = certify(values, residuals, epsilon, labels.size, n_nonempty, value, proved=dense)
+    epsilon = float(np.finfo(recipe.dtype).eps)
+    dense = recipe.solver.solver == "dense" or status in ("escalated_dense", "disconnected")
+    slack = residuals + labels.size * epsilon
+    proof = certify(values, slack, n_nonempty, value, proved=dense)
     gap = float(host(solution.next_eigenvalue)[index]) - float(values[-1])
     return Partition(
         version=installed_version(),
         backend=batch.backend.name,
         device=batch.backend.device,
-        dtype="float64" if "float64" in str(plan.dtype) else "float32",
-        solver=plan.solver,
-        tol=plan.tol,
-        seed=plan.seed,
+        dtype=recipe.dtype,
+        solver=recipe.solver.solver,
+        tol=recipe.solver.tol,
+        seed=recipe.seed,
         timings=timings,
         labels=labels,
-        n_clusters=n_clusters,
+        n_clusters=recipe.n_clusters,
         n_nonempty=n_nonempty,
         ncut=value,
         ncut_lower_bound=proof.ncut_lower_bound,
@@ -65,8 +65,8 @@ def build_partition(
         converged=solution.converged[index],
         status=status,
         n_iterations=int(host(solution.n_iterations)[index]),
-        n_init=n_init,
-        select=select,
+        n_init=recipe.n_init,
+        select=recipe.select,
     )
 
 

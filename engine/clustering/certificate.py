@@ -24,26 +24,20 @@ class Certificate:
 
 
 def certify(
-    eigenvalues: "np.ndarray[Any, Any]",
-    residual_norms: "np.ndarray[Any, Any]",
-    epsilon: float,
-    n_nodes: int,
-    n_nonempty: int,
-    ncut: float,
-    *,
-    proved: bool,
+    eigenvalues: "np.ndarray[Any, Any]", slack: "np.ndarray[Any, Any]", n_nonempty: int, ncut: float, *, proved: bool
 ) -> Certificate:
     """Certificate of a partition into `n_nonempty` clusters of positive volume.
 
     Parameters
     ----------
-    eigenvalues, residual_norms : ndarray, shape (k,), float64
-    epsilon : float
-        Unit roundoff of the working dtype.
+    eigenvalues : ndarray, shape (k,), float64
+        Ritz values, ascending.
+    slack : ndarray, shape (k,), float64
+        What each is lowered by: its residual norm, and n times the unit roundoff of the working dtype.
     proved : bool
         True for the dense solver, whose eigenvalues are the smallest up to rounding; LOBPCG might have missed one.
     """
-    lowered = eigenvalues - residual_norms - n_nodes * epsilon
+    lowered = eigenvalues - slack
     bound = float(np.sum(np.maximum(lowered[:n_nonempty], 0.0)))
     gap = (ncut - bound) / ncut if ncut > 0 else 0.0
     return Certificate(bound, "proved" if proved else "conditional", gap)

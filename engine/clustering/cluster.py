@@ -1,18 +1,17 @@
 """One clustering of every member of a batch, from eigenvectors to labels and n-cuts."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from netspectra.clustering.embedding import embed
 from netspectra.clustering.kmeans import kmeans
 from netspectra.clustering.ncut import ClusterVolumes, cluster_volumes, ncut_of
+from netspectra.clustering.recipe import Recipe
 from netspectra.graph.batch import GraphBatch
 from netspectra.kernels.backend import Array
 from netspectra.spectrum import Solution
 
-__all__ = ["Clustering", "SelectName", "cluster_batch"]
-
-SelectName = Literal["inertia", "ncut"]
+__all__ = ["Clustering", "cluster_batch"]
 
 
 @dataclass(frozen=True)
@@ -28,22 +27,23 @@ class Clustering:
 def cluster_batch(
     batch: GraphBatch,
     solution: Solution,
-    n_clusters: int,
-    n_init: int,
-    select: SelectName,
+    recipe: Recipe,
     seeds: list[int],
     replicates: "list[int | None]",
 ) -> Clustering:
-    """k-means on the embedding, and of its restarts the one of least inertia or of least n-cut (ties to the lowest)."""
-    xp = batch.backend.xp
+    """k-means on the embedding, and of its restarts the one of least inertia or of least n-cut (ties to the lowest).
+
+    `seeds` and `replicates` (None: the real network), length B, key each member's random numbers.
+    """
+    xp, n_clusters = batch.backend.xp, recipe.n_clusters
     points = embed(batch, solution.vectors)
-    found = kmeans(batch, points, n_clusters, n_init, seeds, replicates, keep_all=select == "ncut")
-    if select == "inertia":
+    found = kmeans(batch, points, recipe, seeds, replicates)
+    if recipe.select == "inertia":
         labels = found.labels[:, 0, :]
         volumes = cluster_volumes(batch, labels, n_clusters)
         return Clustering(labels, ncut_of(batch, volumes), xp.min(found.inertia, axis=1), volumes)
     best: Any = None
-    for restart in range(n_init):
+    for restart in range(recipe.n_init):
         labels = found.labels[:, restart, :]
         volumes = cluster_volumes(batch, labels, n_clusters)
         this = Clustering(labels, ncut_of(batch, volumes), found.inertia[:, restart], volumes)

@@ -1,8 +1,9 @@
 """Batched k-means on the embedding, with scikit-learn's semantics and keyed random numbers.
 
-Greedy k-means++ with ``2 + floor(ln k)`` candidates per centre; at most 300 Lloyd iterations; stop when labels repeat or
-the sum of squared centre movements is at most 1e-4 times the mean feature variance, then one more assignment; an empty
-cluster takes the point farthest from its centre. Random numbers are keyed by (seed, replicate, restart, centre, trial).
+Greedy k-means++ with ``2 + floor(ln k)`` candidates per centre; at most 300 Lloyd iterations; stop when labels repeat
+or the sum of squared centre movements is at most 1e-4 times the mean feature variance, then one more assignment; an
+empty cluster takes the point farthest from its centre. Random numbers are keyed by (seed, replicate, restart, centre,
+trial).
 Deviation: the trivial, constant column of the embedding is left out (its variance, 0, still counts in the mean).
 """
 
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from netspectra.clustering.recipe import Recipe
 from netspectra.graph.batch import GraphBatch
 from netspectra.kernels.backend import Array
 from netspectra.kernels.keys import stream_keys
@@ -25,7 +27,7 @@ _SPREAD_LIMIT = 1e3
 
 @dataclass(frozen=True)
 class KMeansResult:
-    """Labels int32 (B, R, n), R restarts with `keep_all` and else 1; inertia (B, n_init); n_iter (B, n_init)."""
+    """Labels int32 (B, R, n), R = n_init when selecting by n-cut and else 1; inertia and n_iter (B, n_init)."""
 
     labels: Array
     inertia: Array
@@ -33,19 +35,11 @@ class KMeansResult:
 
 
 def kmeans(
-    batch: GraphBatch,
-    points: Array,
-    n_clusters: int,
-    n_init: int,
-    seeds: list[int],
-    replicates: "list[int | None]",
-    *,
-    keep_all: bool,
+    batch: GraphBatch, points: Array, recipe: Recipe, seeds: list[int], replicates: "list[int | None]"
 ) -> KMeansResult:
-    """Cluster the embedding `points` (B, n, d) of every member with `n_init` restarts.
+    """Cluster the embedding `points` (B, n, d) of every member, whose key is its entry in `seeds` and `replicates`.
 
-    `seeds` and `replicates`, length B, are the key of each member. Only the labels of the restart of least inertia are
-    kept, ties to the lowest, unless `keep_all`.
+    Only the labels of the restart of least inertia are kept, ties to the lowest, unless the recipe selects by n-cut.
     """
     backend, xp = batch.backend, batch.backend.xp
     if points.dtype != xp.float64 and _is_spread(batch, points):
@@ -53,10 +47,17 @@ def kmeans(
     live = xp.astype(batch.live, xp.float64)
     n_live = xp.sum(live, axis=1)
     squares = xp.astype(points, xp.float64) ** 2
-    tol = RELATIVE_TOL * xp.sum(squares, axis=(1, 2)) / n_live / n_clusters  # points are centred
+    tol = RELATIVE_TOL * xp.sum(squares, axis=(1, 2)) / n_live / recipe.n_clusters  # points are centred
     keys = np.concatenate([stream_keys(s, "k-means", [i]) for s, i in zip(seeds, replicates, strict=True)])
     labels, inertia, n_iter = backend.kmeans(
-        points, batch.live, n_clusters, n_init, keys, max_iter=MAX_ITER, tol=tol, keep_all=keep_all
+        points,
+        batch.live,
+        recipe.n_clusters,
+        recipe.n_init,
+        keys,
+        max_iter=MAX_ITER,
+        tol=tol,
+        keep_all=recipe.select == "ncut",
     )
     return KMeansResult(labels, inertia, n_iter)
 

@@ -7,15 +7,16 @@ from typing import Any, get_args, overload
 import numpy as np
 
 from netspectra.clustering.build import build_partition
-from netspectra.clustering.cluster import Clustering, SelectName, cluster_batch
+from netspectra.clustering.cluster import Clustering, cluster_batch
 from netspectra.clustering.ncut import cluster_volumes, ncut_of
 from netspectra.clustering.packing import pack_components
 from netspectra.clustering.partition import Partition
+from netspectra.clustering.recipe import Recipe, SelectName
 from netspectra.graph.batch import GraphBatch, load_batch
 from netspectra.graph.components import component_labels
 from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels import Backend, get_backend
-from netspectra.spectrum import Solution, SolverName, SolverPlan, plan_solver, solve
+from netspectra.spectrum import Solution, SolverName, plan_solver, solve
 from netspectra.spectrum.eigenpairs import check_graphs, check_live
 from netspectra.validation import require_choice, require_count, require_seed, require_tolerance
 
@@ -106,8 +107,9 @@ def spectral_clustering(
         batch = load_batch(graphs, machine)
         check_live(batch, graphs, "n_clusters", n_clusters)
         plan = plan_solver(batch, n_clusters, solver, tol, None, seed)
+        recipe = Recipe(n_clusters, n_init, select, plan)
         prepared = time.perf_counter()
-        solution, clustering = cluster_graphs(graphs, batch, n_clusters, n_init, select, plan)
+        solution, clustering = cluster_graphs(graphs, batch, recipe)
         machine.synchronize()
     timings = {
         "prepare": prepared - started,
@@ -116,31 +118,28 @@ def spectral_clustering(
         "compile": machine.compile_seconds,
     }
     parts = [
-        build_partition(g, batch, solution, clustering, i, n_clusters, n_init, select, plan, timings)
-        for i, g in enumerate(graphs)
+        build_partition(g, batch, solution, clustering, recipe, index=i, timings=timings) for i, g in enumerate(graphs)
     ]
     return parts[0] if isinstance(graph, LayerGraph) else parts
 
 
-def cluster_graphs(
-    graphs: list[LayerGraph], batch: GraphBatch, n_clusters: int, n_init: int, select: SelectName, plan: SolverPlan
-) -> tuple[Solution, Clustering]:
-    """Solve and cluster real networks; those with at least `n_clusters` components are packed instead."""
-    xp, machine = batch.backend.xp, batch.backend
+def cluster_graphs(graphs: list[LayerGraph], batch: GraphBatch, recipe: Recipe) -> tuple[Solution, Clustering]:
+    """Solve and cluster real networks; those with at least as many components as clusters are packed instead."""
+    xp, machine, n_clusters = batch.backend.xp, batch.backend, recipe.n_clusters
     packed = [_packed_labels(graph, batch, i, n_clusters) for i, graph in enumerate(graphs)]
     nobody: list[int | None] = [None] * len(graphs)
     if all(labels is not None for labels in packed):
         solution = _zero_solution(batch, n_clusters)
         clustering = Clustering(*([None] * 4))  # type: ignore[arg-type]
     else:
-        solution = solve(batch, n_clusters, plan, nobody)
-        clustering = cluster_batch(batch, solution, n_clusters, n_init, select, [plan.seed] * len(graphs), nobody)
+        solution = solve(batch, n_clusters, recipe.solver, nobody)
+        clustering = cluster_batch(batch, solution, recipe, [recipe.seed] * len(graphs), nobody)
     if all(labels is None for labels in packed):
         return solution, clustering
     zero = _zero_solution(batch.member(0), n_clusters)
     rows = []
     for i, labels in enumerate(packed):
-        rows.append(clustering.labels[i] if labels is None else machine.asarray(labels))
+        rows.append(clustering.labels[i, :] if labels is None else machine.asarray(labels))
         if labels is not None:
             solution = solution.with_member(xp, i, zero)
     labels = xp.stack(rows)

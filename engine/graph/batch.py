@@ -160,7 +160,8 @@ def load_batch(graphs: Sequence[LayerGraph], backend: Backend) -> GraphBatch:
         backend.load_block([g.blocks[i].weights for g in graphs], symmetric=first.blocks[i].is_symmetric)
         for i in range(len(first.blocks))
     ]
-    return make_batch(backend, structure, weights, working_dtype(first.dtype), len(graphs))
+    dtype = getattr(backend.xp, working_dtype(first.dtype).name)
+    return make_batch(backend, structure, weights, dtype, len(graphs))
 
 
 def _select(xp: Any, block: BlockWeights, chosen: Array) -> BlockWeights:
@@ -171,7 +172,9 @@ def _select(xp: Any, block: BlockWeights, chosen: Array) -> BlockWeights:
         return DenseWeights(values)
     if block.indices.shape[0] == 1:
         return CsrWeights(values, block.indices, block.indptr, block.shape)
-    return CsrWeights(values, xp.take(block.indices, chosen, axis=0), xp.take(block.indptr, chosen, axis=0), block.shape)
+    return CsrWeights(
+        values, xp.take(block.indices, chosen, axis=0), xp.take(block.indptr, chosen, axis=0), block.shape
+    )
 
 
 def _require_same(first: LayerGraph, other: LayerGraph, number: int) -> None:

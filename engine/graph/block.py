@@ -101,13 +101,14 @@ class Block:
     @property
     def n_stored(self) -> int:
         """Stored weights (dense: all entries)."""
-        return int(self.weights.nnz) if self.is_sparse else int(np.prod(self.shape))
+        weights: Any = self.weights
+        return int(weights.nnz) if self.is_sparse else int(weights.size)
 
     def count_nonzero(self) -> int:
         """Count the non-zero weights that are edges (strict upper triangle of a symmetric block)."""
         if self.is_sparse:
-            triangle = sp.triu(self.weights, k=1) if self.is_symmetric else self.weights
-            return int(np.count_nonzero(triangle.data))
+            edges: Any = sp.triu(self.weights, k=1) if self.is_symmetric else self.weights
+            return int(np.count_nonzero(edges.data))
         dense = np.asarray(self.weights)
         if self.is_symmetric:
             return sum(int(np.count_nonzero(row[i + 1 :])) for i, row in enumerate(dense))

@@ -59,7 +59,7 @@ def compact(graph: LayerGraph, degrees: np.ndarray[Any, np.dtype[np.float64]]) -
 def _compact_block(block: Block, rows: np.ndarray[Any, Any], cols: np.ndarray[Any, Any]) -> Block:
     if rows.all() and cols.all():
         return block
-    W = block.weights
+    W: Any = block.weights
     if block.is_sparse:
         smaller: Any = sp.csr_array(W[np.flatnonzero(rows)][:, np.flatnonzero(cols)])
         smaller.sort_indices()

@@ -38,7 +38,8 @@ def component_labels(graph: LayerGraph, live: np.ndarray[Any, np.dtype[np.bool_]
 def _sparse_components(graph: LayerGraph, live: np.ndarray[Any, np.dtype[np.bool_]]) -> tuple[int, Labels]:
     rows, cols = [], []
     for block in graph.blocks:
-        coo = block.weights.tocoo()
+        weights: Any = block.weights
+        coo = weights.tocoo()
         edge = coo.data != 0
         if block.is_symmetric:
             edge &= coo.row < coo.col

@@ -1,6 +1,9 @@
 """A layer: one named group of nodes."""
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from netspectra.errors import GraphError
 
@@ -31,10 +34,12 @@ class Layer:
     kind: str = "dense"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name:
+        name: Any = self.name
+        size: Any = self.size
+        if not isinstance(name, str) or not name:
             msg = f"a layer's name must be a non-empty string, got {self.name!r}"
             raise GraphError(msg)
-        if isinstance(self.size, bool) or int(self.size) != self.size or self.size < 0:
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 0:
             msg = f"layer {self.name!r}: size must be a non-negative integer, got {self.size!r}"
             raise GraphError(msg)
-        object.__setattr__(self, "size", int(self.size))
+        object.__setattr__(self, "size", int(size))

@@ -1,6 +1,7 @@
 """The layer graph: the one description of a network that everything in netspectra works on."""
 
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -116,12 +117,12 @@ class LayerGraph:
         GraphError
             If `A` is not square or not symmetric.
         """
-        array = as_weights(A, "A")
+        array: Any = as_weights(A, "A")
         rows, cols = array.shape
         if rows != cols:
             msg = f"A must be a square adjacency matrix, got shape {tuple(array.shape)}"
             raise GraphError(msg)
-        difference = abs(array - array.T)
+        difference: Any = abs(array - array.T)
         worst = float(difference.max()) if rows else 0.0
         scale = float(abs(array).max()) if rows else 0.0
         if worst > 1e-6 * scale:
@@ -180,9 +181,9 @@ def _check_layers(layers: tuple[Layer, ...]) -> None:
         msg = "a graph needs at least one layer, got none"
         raise GraphError(msg)
     names = [layer.name for layer in layers]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        msg = f"layer names must be unique, got {twice[0]!r} more than once"
+    if len(set(names)) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        msg = f"layer names must be unique, got {twice!r} more than once"
         raise GraphError(msg)
 
 
@@ -216,15 +217,12 @@ def _resolve(block: Block, layers: tuple[Layer, ...]) -> Block:
             f"{block.shape}{chains}"
         )
         raise GraphError(msg)
-    if source == target:
-        if np.any(block.weights.diagonal()):
-            msg = f"block {layers[source].name} -> itself: the non-zero diagonal (self-loops) is ignored"
-            warnings.warn(msg, UserWarning, stacklevel=4)
+    if source == target and np.any(block.weights.diagonal()):
+        msg = f"block {layers[source].name} -> itself: the non-zero diagonal (self-loops) is ignored"
+        warnings.warn(msg, UserWarning, stacklevel=4)
     if (source, target) == (block.source, block.target):
         return block
-    return Block.of_checked(
-        source, target, block.weights, learned=block.learned, fixed_support=block.fixed_support
-    )
+    return Block.of_checked(source, target, block.weights, learned=block.learned, fixed_support=block.fixed_support)
 
 
 def _layer_index(end: int | str, layers: tuple[Layer, ...]) -> int:

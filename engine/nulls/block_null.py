@@ -27,6 +27,7 @@ _MAX_DRAWS = 1 << 32
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Move = Literal["all", "non-zero", "none"]
+_MOVES: dict[str, Move] = {"shuffle": "all", "kde": "all", "shuffle-nonzero": "non-zero", "kde-nonzero": "none"}
 
 
 @dataclass(frozen=True)
@@ -73,19 +74,19 @@ class BlockNull:
         if self.storage == "dense":
             return backend.permute_dense(self.values, keys, self.items, self.slots, self.shape)
         if self.storage == "pattern":
-            assert isinstance(self.given, CsrWeights)  # noqa: S101
+            assert isinstance(self.given, CsrWeights)
             return backend.permute_pattern(self.given, keys, self.slots)
         return backend.permute_sparse(self.values, keys, self.items, self.shape, symmetric=self.symmetric)
 
 
 def prepare_block(block: Block, number: int, null: str, given: BlockWeights, backend: Backend) -> BlockNull:
     """Settle what null model `null` permutes in a block (compact: without isolated nodes)."""
-    move: Move = {"shuffle": "all", "kde": "all", "shuffle-nonzero": "non-zero", "kde-nonzero": "none"}[null]  # type: ignore[assignment]
+    move = _MOVES[null]
     resample = null.startswith("kde")
     if not block.learned:
         move, resample = "none", False
     if resample and block.n_stored >= _MAX_DRAWS:
-        msg = f"blocks[{number}]: {block.n_stored} weights, the KDE null models draw among at most 2**32; use 'shuffle'"
+        msg = f"blocks[{number}]: {block.n_stored} weights, the KDE models draw among at most 2**32; use 'shuffle'"
         raise LimitError(msg)
     storage, values, items, slots, size = _sparse_plan(block, move) if block.is_sparse else _dense_plan(block, move)
 
@@ -93,8 +94,18 @@ def prepare_block(block: Block, number: int, null: str, given: BlockWeights, bac
         return None if array is None else backend.asarray(array)
 
     return BlockNull(
-        number, given, move, storage, block.shape, block.is_symmetric, load(values), load(items), load(slots), size, resample
-    )  # fmt: skip
+        number=number,
+        given=given,
+        move=move,
+        storage=storage,
+        shape=block.shape,
+        symmetric=block.is_symmetric,
+        values=load(values),
+        items=load(items),
+        slots=load(slots),
+        size=size,
+        resample=resample,
+    )
 
 
 def _dense_plan(block: Block, move: Move) -> tuple[Literal["dense"], Any, Any, Any, int]:

@@ -16,7 +16,9 @@ __all__ = ["read_archive", "write_archive"]
 HEADER = "header"
 
 
-def write_archive(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> None:
+def write_archive(
+    path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]
+) -> None:
     """Write `arrays` and a JSON `header`; a failure leaves whatever was at `path` untouched."""
     target = Path(path)
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import os
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -17,15 +17,16 @@ SCHEMA_VERSION = 1
 """Version of what :meth:`Record.to_dict` writes; raised whenever a key changes its meaning or goes."""
 
 
+_kinds: dict[str, type["Record"]] = {}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """A result that can be turned into plain JSON types, saved, and loaded without pickle."""
 
-    _kinds: ClassVar[dict[str, type["Record"]]] = {}
-
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        Record._kinds[cls.__name__] = cls
+        _kinds[cls.__name__] = cls
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, nested: arrays become lists, NaN and infinities None; with ``schema_version``."""
@@ -55,7 +56,9 @@ class Record:
         header, arrays = read_archive(path)
         version = header.get("schema_version")
         if not isinstance(version, int) or version > SCHEMA_VERSION:
-            msg = f"{path}: schema version {version!r}, this netspectra reads up to {SCHEMA_VERSION}; upgrade netspectra"
+            msg = (
+                f"{path}: schema version {version!r}, this netspectra reads up to {SCHEMA_VERSION}; upgrade netspectra"
+            )
             raise FileFormatError(msg)
         try:
             record = _decode(header["record"], arrays)
@@ -137,5 +140,5 @@ def _decode(value: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
         return tuple(_decode(v, arrays) for v in value["__tuple__"])
     if "__dict__" in value:
         return {k: _decode(v, arrays) for k, v in value["__dict__"]}
-    kind = Record._kinds[value["__record__"]]
+    kind = _kinds[value["__record__"]]
     return kind(**{name: _decode(v, arrays) for name, v in value["fields"].items()})

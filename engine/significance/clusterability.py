@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from netspectra.clustering import Partition, SelectName
+from netspectra.clustering import Partition, Recipe, SelectName
 from netspectra.clustering.build import build_partition
 from netspectra.clustering.spectral import cluster_graphs
 from netspectra.errors import NullFailureError
@@ -25,7 +25,7 @@ from netspectra.significance.replicates import NullOutcome, NullSolver
 from netspectra.significance.result import ClusterabilityResult
 from netspectra.significance.sensitivity import N_SEEDS, further_ncuts, seed_sensitivity
 from netspectra.significance.statistics import cohens_d, compare, tie_width
-from netspectra.spectrum import SolverName, SolverPlan, plan_solver
+from netspectra.spectrum import SolverName, plan_solver
 from netspectra.spectrum.eigenpairs import check_live
 from netspectra.validation import require_choice, require_count, require_graph, require_seed, require_tolerance
 
@@ -135,31 +135,30 @@ def _run(
     clock = _Clock()
     batch = load_batch([q.graph], machine)
     check_live(batch, [q.graph], "n_clusters", q.n_clusters)
-    plan = plan_solver(batch, q.n_clusters, q.solver, q.tol, None, q.seed)
-    need = replicate_bytes(q.graph, q.n_clusters, q.n_init, plan, keep_all=q.select == "ncut")
-    run_plan = plan_run(machine, plan.solver, need, batch_size, memory_limit, q.n_nulls)
-    nulls = _null_solver(machine, q, batch, plan) if q.n_nulls else None
+    recipe = Recipe(q.n_clusters, q.n_init, q.select, plan_solver(batch, q.n_clusters, q.solver, q.tol, None, q.seed))
+    need = replicate_bytes(q.graph, recipe)
+    run_plan = plan_run(machine, recipe, need, q.n_nulls, batch_size=batch_size, memory_limit=memory_limit)
+    nulls = _null_solver(machine, q, batch, recipe) if q.n_nulls else None
     clock.lap("prepare")
-    solution, clustering = cluster_graphs([q.graph], batch, q.n_clusters, q.n_init, q.select, plan)
-    partition = build_partition(
-        q.graph, batch, solution, clustering, 0, q.n_clusters, q.n_init, q.select, plan, clock.so_far(machine)
-    )
+    solution, clustering = cluster_graphs([q.graph], batch, recipe)
+    timings = clock.so_far(machine)
+    partition = build_partition(q.graph, batch, solution, clustering, recipe, index=0, timings=timings)
     clock.lap("observed")
     if partition.status == "disconnected":
         further = np.full(N_SEEDS, partition.ncut)
     else:
-        further = further_ncuts(batch, solution, q.n_clusters, q.n_init, q.select, q.seed)
+        further = further_ncuts(batch, solution, recipe)
     clock.lap("seeds")
     outcomes = _solve_waves(machine, nulls, q.n_nulls, run_plan.batch_size, callback) if nulls else []
     clock.lap("nulls")
-    result = _conclude(machine, q, plan, run_plan, partition, further, outcomes, clock.so_far(machine))
+    result = _conclude(machine, q, run_plan, partition, further, outcomes, clock.so_far(machine))
     return _judge_failures(result)
 
 
-def _null_solver(machine: Backend, q: _Question, batch: GraphBatch, plan: SolverPlan) -> NullSolver:
+def _null_solver(machine: Backend, q: _Question, batch: GraphBatch, recipe: Recipe) -> NullSolver:
     small = compact(q.graph, machine.to_numpy(batch.degrees)[0]).graph
     observed = batch if small is q.graph else load_batch([small], machine)
-    return NullSolver(small, prepare_null(small, observed, q.null, q.seed), plan, q.n_clusters, q.n_init, q.select)
+    return NullSolver(small, prepare_null(small, observed, q.null, q.seed), recipe)
 
 
 def _solve_waves(
@@ -178,7 +177,6 @@ def _solve_waves(
 def _conclude(
     machine: Backend,
     q: _Question,
-    plan: SolverPlan,
     run_plan: RunPlan,
     partition: Partition,
     further: "np.ndarray[Any, Any]",
@@ -201,8 +199,8 @@ def _conclude(
         backend=machine.name,
         device=machine.device,
         dtype=partition.dtype,
-        solver=plan.solver,
-        tol=plan.tol,
+        solver=partition.solver,
+        tol=partition.tol,
         seed=q.seed,
         timings=timings,
         ncut=partition.ncut,

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from netspectra.clustering import Recipe
 from netspectra.errors import GraphError, LimitError
+from netspectra.graph.batch import Structure
 from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels.backend import Backend
 from netspectra.records import Record
-from netspectra.spectrum import SolverPlan
 from netspectra.validation import require_count
 
 __all__ = ["RunPlan", "plan_run", "replicate_bytes"]
@@ -42,22 +43,22 @@ class RunPlan(Record):
     memory_limit: int
 
 
-def replicate_bytes(graph: LayerGraph, k: int, n_init: int, plan: SolverPlan, *, keep_all: bool) -> int:
+def replicate_bytes(graph: LayerGraph, recipe: Recipe) -> int:
     """Estimated bytes that drawing and solving one null replicate takes, beyond the network's own weights."""
-    item = 8 if "float64" in str(plan.dtype) else 4
+    item, k = np.dtype(recipe.dtype).itemsize, recipe.n_clusters
     weights = sum(_block_bytes(block) for block in graph.blocks if block.learned)
     n, width = graph.n_nodes, k + 9
-    if plan.solver == "dense":
+    if recipe.solver.solver == "dense":
         sizes = _sides(graph)
         solver = item * (sizes[0] * sizes[1] + 4 * sizes[0] ** 2)
     else:
         solver = item * n * width * 14 + 8 * n * k * 4 + _PANEL_BYTES
-    clustering = 8 * n * (2 * k + 8) + 4 * n * (n_init if keep_all else 1)
+    clustering = 8 * n * (2 * k + 8) + 4 * n * (recipe.n_init if recipe.select == "ncut" else 1)
     return int(weights + solver + clustering)
 
 
 def plan_run(
-    backend: Backend, solver: str, bytes_per_replicate: int, batch_size: Any, memory_limit: Any, n_nulls: int
+    backend: Backend, recipe: Recipe, bytes_per_replicate: int, n_nulls: int, *, batch_size: Any, memory_limit: Any
 ) -> RunPlan:
     """Settle batch size and memory.
 
@@ -78,11 +79,11 @@ def plan_run(
     fitting = limit // max(1, bytes_per_replicate)
     if fitting < 1 and n_nulls > 0:
         msg = (
-            f"one null replicate needs about {bytes_per_replicate / 1e9:.3g} GB, but the limit is {limit / 1e9:.3g} GB; "
-            "raise memory_limit, free memory, or take fewer clusters"
+            f"one null replicate needs about {bytes_per_replicate / 1e9:.3g} GB, but the limit is {limit / 1e9:.3g} "
+            "GB; raise memory_limit, free memory, or take fewer clusters"
         )
         raise LimitError(msg)
-    wanted = DEFAULT_WAVE[solver] * backend.n_threads
+    wanted = DEFAULT_WAVE[recipe.solver.solver] * backend.n_threads
     if batch_size is not None:
         wanted = require_count("batch_size", batch_size, 1)
     wave = max(1, min(wanted, max(n_nulls, 1)))
@@ -100,8 +101,6 @@ def _block_bytes(block: Any) -> int:
 
 
 def _sides(graph: LayerGraph) -> tuple[int, int]:
-    from netspectra.graph.batch import Structure
-
     ends = tuple((int(b.source), int(b.target)) for b in graph.blocks)
     structure = Structure(tuple(layer.size for layer in graph.layers), ends)
     small = structure.reduced_size

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from netspectra.clustering.cluster import SelectName, cluster_batch
+from netspectra.clustering import Recipe
+from netspectra.clustering.cluster import cluster_batch
 from netspectra.clustering.ncut import cluster_volumes, ncut_of
 from netspectra.clustering.packing import pack_components
 from netspectra.graph.batch import GraphBatch
@@ -11,7 +12,7 @@ from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels.backend import Backend
 from netspectra.nulls.model import NullModel
 from netspectra.nulls.network import graph_of
-from netspectra.spectrum import Solution, SolverPlan, solve
+from netspectra.spectrum import Solution, solve
 
 __all__ = ["NullOutcome", "NullSolver"]
 
@@ -35,16 +36,13 @@ class NullSolver:
 
     graph: LayerGraph
     model: NullModel
-    plan: SolverPlan
-    n_clusters: int
-    n_init: int
-    select: SelectName
+    recipe: Recipe
 
     def __call__(self, backend: Backend, replicates: list[int]) -> list[NullOutcome]:
         """Outcomes of some replicates, as one batch on `backend`."""
         batch = self.model.draw(backend, replicates)
         n_live = backend.to_numpy(backend.xp.sum(batch.live, axis=1))
-        able = [i for i in range(len(replicates)) if n_live[i] >= self.n_clusters]
+        able = [i for i in range(len(replicates)) if n_live[i] >= self.recipe.n_clusters]
         outcomes = [NullOutcome(float("nan"), "too_few_nodes", 0, float("nan")) for _ in replicates]
         if able:
             found = self._solve(batch.select(able), [replicates[i] for i in able])
@@ -54,31 +52,28 @@ class NullSolver:
 
     def _solve(self, batch: GraphBatch, replicates: list[int]) -> list[NullOutcome]:
         backend, xp = batch.backend, batch.backend.xp
-        solution = solve(batch, self.n_clusters, self.plan, list(replicates))
-        found = cluster_batch(
-            batch, solution, self.n_clusters, self.n_init, self.select, [self.plan.seed] * len(replicates), list(replicates)
-        )
+        solution = solve(batch, self.recipe.n_clusters, self.recipe.solver, list(replicates))
+        found = cluster_batch(batch, solution, self.recipe, [self.recipe.seed] * len(replicates), list(replicates))
         ncuts, iterations = backend.to_numpy(found.ncut), backend.to_numpy(solution.n_iterations)
         residuals = backend.to_numpy(xp.max(solution.residual_norms, axis=1))
         outcomes = []
         for i, status in enumerate(solution.status):
             value = float(ncuts[i]) if solution.converged[i] else float("nan")
             packed = self._disconnected_ncut(batch, solution, i)
-            if packed is not None:
-                value, status = packed, "disconnected"
-            outcomes.append(NullOutcome(value, status, int(iterations[i]), float(residuals[i])))
+            verdict = (value, status) if packed is None else (packed, "disconnected")
+            outcomes.append(NullOutcome(*verdict, int(iterations[i]), float(residuals[i])))
         return outcomes
 
     def _disconnected_ncut(self, batch: GraphBatch, solution: Solution, index: int) -> float | None:
         """n-cut of the packed components where all k eigenvalues look zero and a count confirms it, else None."""
         backend = batch.backend
         largest = float(backend.to_numpy(solution.eigenvalues)[index, -1])
-        if not largest < ZERO_EIGENVALUE["float64" if "float64" in str(self.plan.dtype) else "float32"]:
+        if not largest < ZERO_EIGENVALUE[self.recipe.dtype]:
             return None
         degrees = backend.to_numpy(batch.degrees)[index]
         count, components = component_labels(graph_of(self.graph, batch, index), degrees > 0)
-        if count < self.n_clusters:
+        if count < self.recipe.n_clusters:
             return None
-        labels = backend.asarray(pack_components(components, degrees, self.n_clusters)[None])
+        labels = backend.asarray(pack_components(components, degrees, self.recipe.n_clusters)[None])
         one = batch.member(index)
-        return float(backend.to_numpy(ncut_of(one, cluster_volumes(one, labels, self.n_clusters)))[0])
+        return float(backend.to_numpy(ncut_of(one, cluster_volumes(one, labels, self.recipe.n_clusters)))[0])

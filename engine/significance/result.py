@@ -110,16 +110,16 @@ class ClusterabilityResult(Run):
         """Few lines of text ending in one plain sentence of verdict."""
         part = self.partition
         lines = [
-            f"Clusterability of {part.labels.size} neurons in {self.n_clusters} clusters "
-            f"({self.backend}, {self.solver}, {self.dtype}, seed {self.seed})",
+            f"Clusterability of {part.labels.size} neurons in {self.n_clusters} clusters",
+            f"  {self.backend}, {self.solver}, {self.dtype}, seed {self.seed}",
             f"  n-cut {self.ncut:.4f}, no partition below {part.ncut_lower_bound:.4f} ({part.bound_status})",
         ]
         if self.p_interval is not None and self.p_value is not None:
             low, high = self.p_interval
             lines += [
-                f"  nulls {self.null_mean:.4f} ± {self.null_sd:.4f} ({self.n_nulls} {self.null!r}, {self.n_failed} failed)",
-                f"  z {self.z_score:.2f}, p {self.p_value:.4g} (95% interval {low:.4g} to {high:.4g}), "
-                f"percentile {self.percentile:.1f}, Cohen's d {self.cohens_d:.2f}",
+                f"  {self.n_nulls} {self.null!r} nulls {self.null_mean:.4f} ± {self.null_sd:.4f}, {self.n_failed} failed",
+                f"  z {self.z_score:.2f}, p {self.p_value:.4g} (95% interval {low:.4g} to {high:.4g})",
+                f"  percentile {self.percentile:.1f}, Cohen's d {self.cohens_d:.2f}",
             ]
         low, high = self.seed_sensitivity.ncut_range
         lines.append(f"  over {self.seed_sensitivity.n_seeds} further k-means seeds: n-cut {low:.4f} to {high:.4f}")

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from netspectra.clustering.cluster import SelectName, cluster_batch
+from netspectra.clustering import Recipe
+from netspectra.clustering.cluster import cluster_batch
 from netspectra.graph.batch import GraphBatch
 from netspectra.kernels.keys import derive_seed
 from netspectra.records import Record
@@ -44,13 +45,11 @@ class SeedSensitivity(Record):
     sensitive: bool
 
 
-def further_ncuts(
-    batch: GraphBatch, solution: Solution, n_clusters: int, n_init: int, select: SelectName, seed: int
-) -> np.ndarray[Any, np.dtype[np.float64]]:
+def further_ncuts(batch: GraphBatch, solution: Solution, recipe: Recipe) -> np.ndarray[Any, np.dtype[np.float64]]:
     """n-cuts of the only member of `batch` under :data:`N_SEEDS` further k-means seeds, from the same eigenvectors."""
     values = []
     for number in range(N_SEEDS):
-        found = cluster_batch(batch, solution, n_clusters, n_init, select, [derive_seed(seed, number)], [None])
+        found = cluster_batch(batch, solution, recipe, [derive_seed(recipe.seed, number)], [None])
         values.append(float(batch.backend.to_numpy(found.ncut)[0]))
     return np.array(values)
 

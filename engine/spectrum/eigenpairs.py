@@ -169,14 +169,16 @@ def eigenpairs(
 def check_graphs(graph: Any) -> list[LayerGraph]:
     """Return the graphs of a call as a list."""
     members = [graph] if isinstance(graph, LayerGraph) or not isinstance(graph, list | tuple) else list(graph)
-    return [require_graph("graph" if len(members) == 1 else f"graph[{i}]", g, LayerGraph) for i, g in enumerate(members)]
+    return [
+        require_graph("graph" if len(members) == 1 else f"graph[{i}]", g, LayerGraph) for i, g in enumerate(members)
+    ]
 
 
 def check_live(batch: GraphBatch, graphs: list[LayerGraph], name: str, k: int) -> None:
     """Refuse a learned block without any weight, and more clusters than there are non-isolated nodes."""
     from netspectra.errors import GraphError
 
-    n_live = batch.backend.to_numpy(batch.backend.xp.sum(batch.live, axis=1))
+    n_live = batch.backend.to_numpy(batch.live).sum(axis=1)
     for graph, live in zip(graphs, n_live, strict=True):
         for number, block in enumerate(graph.blocks):
             if block.learned and not _has_weight(batch, number):

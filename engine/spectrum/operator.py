@@ -147,7 +147,9 @@ class BipartiteGram:
 
     def trivial(self, dtype: Any) -> Array:
         """``sqrt(2 d / vol)`` on the smaller side, (B, size, 1): its singular value is 1."""
-        return self.batch.backend.xp.take(self.batch.trivial_vector(dtype), self.small_nodes, axis=1)[:, :, None] * 2**0.5
+        return (
+            self.batch.backend.xp.take(self.batch.trivial_vector(dtype), self.small_nodes, axis=1)[:, :, None] * 2**0.5
+        )
 
     def mask(self, dtype: Any) -> Array:
         """One for live nodes of the smaller side, zero for isolated ones, (B, size, 1)."""
@@ -166,7 +168,9 @@ class BipartiteGram:
 
     @cached_property
     def _node_order(self) -> Array:
-        return self.batch.backend.asarray(np.argsort(np.concatenate([self._nodes(self.small), self._nodes(self.large)])))
+        return self.batch.backend.asarray(
+            np.argsort(np.concatenate([self._nodes(self.small), self._nodes(self.large)]))
+        )
 
     def _nodes(self, side: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.int64]]:
         offsets = self.batch.structure.offsets

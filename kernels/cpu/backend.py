@@ -14,9 +14,9 @@ from netspectra.errors import GraphError
 from netspectra.kernels.backend import KMeansOutput
 from netspectra.kernels.cpu import draws, jit, lapack, products, sums
 from netspectra.kernels.cpu.kmeans import kmeans_restarts
-from netspectra.kernels.cpu.memory import available_bytes
 from netspectra.kernels.cpu.workers import run_tasks, single_threaded_blas
 from netspectra.kernels.keys import ShuffleKeys
+from netspectra.kernels.memory import available_bytes
 from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 
 __all__ = ["CpuBackend"]

@@ -48,9 +48,9 @@ def compiled(*signatures: str) -> Callable[[Callable[..., Any]], Any]:
         start = time.perf_counter()
         dispatcher = numba.njit(nogil=True, fastmath=_FASTMATH, error_model="numpy")(function)
         if cache_folder() is not None:
-            dispatcher._cache = _Cache(function)
+            setattr(dispatcher, "_cache", _Cache(function))  # type: ignore[no-untyped-call]  # noqa: B010  (Numba has no public door)
         for signature in signatures:
-            dispatcher.compile(eval(signature, {**vars(numba.types), "const": _const}))  # noqa: S307
+            dispatcher.compile(eval(signature, {**vars(numba.types), "const": _const}))
         dispatcher.disable_compile()
         _seconds += time.perf_counter() - start
         return dispatcher
@@ -96,7 +96,7 @@ def _candidate_folders() -> list[Path]:
     return [Path(os.environ.get("XDG_CACHE_HOME", home / ".cache")) / "netspectra"]
 
 
-class _Locator(_CacheLocator):  # type: ignore[misc]
+class _Locator(_CacheLocator):
     """Where Numba keeps one function's index: our folder, whose name already vouches for the sources."""
 
     def __init__(self, py_func: Callable[..., Any], py_file: str) -> None:
@@ -116,9 +116,9 @@ class _Locator(_CacheLocator):  # type: ignore[misc]
         return cls(py_func, py_file)
 
 
-class _CacheImpl(CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = [_Locator]
+class _CacheImpl(CompileResultCacheImpl):
+    _locator_classes = [_Locator]  # type: ignore[assignment]  # noqa: RUF012
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
+class _Cache(FunctionCache):
     _impl_class = _CacheImpl

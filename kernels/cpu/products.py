@@ -1,8 +1,8 @@
 """Products with ``|W|``: the symmetric block product and the dense scaled matrix, panel by panel.
 
-Neither ``|W|`` nor a normalised W is ever held whole: a dense block is read in panels of about a million elements, whose
-absolute values go to a buffer that BLAS multiplies. Work is cut in groups by shape alone and reduced in a fixed order,
-so the result does not depend on the number of threads.
+Neither ``|W|`` nor a normalised W is ever held whole: a dense block is read in panels of about a million elements,
+whose absolute values go to a buffer that BLAS multiplies. Work is cut in groups by shape alone and reduced in a fixed
+order, so the result does not depend on the number of threads.
 """
 
 from typing import Any, TypeAlias
@@ -61,7 +61,7 @@ def _dense_product(
     n_groups = int(np.clip(m * n // GROUP_ELEMENTS, 1, MAX_GROUPS))
     bounds = [m * g // n_groups for g in range(n_groups + 1)]
     x = x_target if x_target is not None else x_source
-    assert x is not None  # noqa: S101
+    assert x is not None
 
     def run(group: int) -> Array | None:
         total = None if x_source is None else np.zeros((n, x.shape[1]), x.dtype)
@@ -70,7 +70,7 @@ def _dense_product(
             rows = slice(start, min(start + height, bounds[group + 1]))
             panel = _absolute(W[rows], x.dtype)
             if y_source is not None:
-                np.matmul(panel, x_target, out=y_source[rows])
+                np.matmul(panel, x_target, out=y_source[rows])  # type: ignore[arg-type]
             if total is not None:
                 total += panel.T @ x_source[rows]  # type: ignore[index]
         return total
@@ -170,7 +170,9 @@ def _add_scaled(values, out, row, col, row_scale, col_scale):  # type: ignore[no
     for i in range(values.shape[0]):
         target, source, factor = out[row + i, col : col + values.shape[1]], values[i], row_scale[row + i]
         for j in range(values.shape[1]):
-            target[j] += out.dtype.type(abs(source[j])) * factor * scale[j]  # this order: tiny degrees must not overflow
+            target[j] += (
+                out.dtype.type(abs(source[j])) * factor * scale[j]
+            )  # this order: tiny degrees must not overflow
 
 
 @compiled(*(f"void(const({t}[:, ::1]), {o}[:, ::1], int64, int64, {o}[::1], {o}[::1])" for t in _TYPES for o in _TYPES))

@@ -51,15 +51,13 @@ def _permute_chunk(place, count, size, left_bits, right_bits, rounds, swap, left
     while walking > 0:
         _feistel(left, right, walking, left_bits, right_bits, rounds)
         survivors = 0
-        for i in range(walking):
+        for i in range(walking):  # without branches: which elements survive cannot be predicted
             image = (np.int64(left[i]) << np.int64(right_bits)) | np.int64(right[i])
-            if image < size:
-                place[who[i]] = image
-            else:
-                left[survivors] = left[i]
-                right[survivors] = right[i]
-                who[survivors] = who[i]
-                survivors += 1
+            place[who[i]] = image
+            left[survivors] = left[i]
+            right[survivors] = right[i]
+            who[survivors] = who[i]
+            survivors += np.int64(image >= size)
         walking = survivors
     if swap[0] != swap[1]:
         for i in range(count):
@@ -105,7 +103,8 @@ def scatter_dense(values, out, left_bits, right_bits, rounds, swap):
 
 @compiled(
     *(
-        f"void(const({bits}[::1]), const(int64[::1]), const(int64[::1]), {bits}[::1], int64, int64, int64, uint32[::1], int64[::1])"
+        f"void(const({bits}[::1]), const(int64[::1]), const(int64[::1]), {bits}[::1], "
+        "int64, int64, int64, uint32[::1], int64[::1])"
         for bits in ("uint16", "uint32", "uint64")
     )
 )
