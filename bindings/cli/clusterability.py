@@ -34,13 +34,14 @@ def run_test(
     """Test whether a trained network is more modular than chance."""
     with one_line_errors():
         from netspectra.bindings.cli.files import network_path, parse_bytes, require_writable
-        from netspectra.bindings.cli.terminal import open_console, show_result
+        from netspectra.bindings.cli.terminal import open_console, ready_backend, show_result
         from netspectra.bindings.readers.loading import load
 
         require_writable(save)
         require_writable(None if json in (None, "-") else Path(json))
         names = None if order is None else [name.strip() for name in order.split(",")]
         reading: dict[str, Any] = {"orientation": orientation, "order": names}  # words, which load and the test check
+        graph = load(network_path(file), **reading)
         question: dict[str, Any] = {
             "n_nulls": nulls,
             "null": null,
@@ -48,12 +49,10 @@ def run_test(
             "n_init": n_init,
             "select": select,
             "solver": solver,
-            "backend": backend,
+            "backend": ready_backend(backend),
             "batch_size": batch_size,
             "memory_limit": parse_bytes(memory_limit),
         }
-        graph = load(network_path(file), **reading)
-
         from netspectra.significance import clusterability_test
 
         result = clusterability_test(graph, clusters, **question)

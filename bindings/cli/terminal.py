@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["open_console", "show", "show_result"]
+__all__ = ["open_console", "ready_backend", "show", "show_result"]
 
 _WIDTH_OF_A_FILE = 120
 
@@ -16,6 +16,14 @@ def open_console(*, on_stderr: bool = False) -> "Console":
 
     console = Console(stderr=on_stderr)
     return console if console.is_terminal else Console(stderr=on_stderr, width=_WIDTH_OF_A_FILE)
+
+
+def ready_backend(name: str) -> Any:
+    """Return a backend, with a word on the terminal while its kernels are compiled or loaded."""
+    from netspectra.kernels import get_backend
+
+    with open_console(on_stderr=True).status("getting the kernels ready (they are compiled once per machine)"):
+        return get_backend(name)
 
 
 def show(console: "Console", *items: Any) -> None:

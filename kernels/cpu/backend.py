@@ -84,11 +84,7 @@ class CpuBackend:
     def map_replicates(self, solve: "Callable[[Any, list[int]], R]", replicates: Sequence[int]) -> list[R]:
         """Each replicate is solved alone, on one thread: so its result cannot depend on wave or threads."""
         worker = CpuBackend(1)
-        try:
-            return run_tasks(lambda i: solve(worker, [i]), list(replicates), self.n_threads)
-        except BaseException:
-            worker._cancelled.set()
-            raise
+        return run_tasks(lambda i: solve(worker, [i]), list(replicates), self.n_threads, worker._cancelled)
 
     def while_loop(self, cond: Callable[[S], Any], body: Callable[[S], S], state: S) -> S:
         while not self._cancelled.is_set() and bool(cond(state)):

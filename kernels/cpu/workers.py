@@ -49,10 +49,13 @@ def single_threaded_blas() -> Iterator[None]:
                 _limit = None
 
 
-def run_tasks(function: Callable[[T], R], tasks: Sequence[T], n_threads: int) -> list[R]:
+def run_tasks(
+    function: Callable[[T], R], tasks: Sequence[T], n_threads: int, cancel: threading.Event | None = None
+) -> list[R]:
     """Return ``[function(t) for t in tasks]``, run by up to `n_threads` threads, results in task order.
 
-    The first exception (or Ctrl-C) cancels what has not started and is raised once the running tasks have ended.
+    The first exception (or Ctrl-C) cancels what has not started, sets `cancel` for tasks that look at it, and is raised
+    once the running tasks have ended.
     """
     if n_threads <= 1 or len(tasks) <= 1:
         return [function(task) for task in tasks]
@@ -62,6 +65,8 @@ def run_tasks(function: Callable[[T], R], tasks: Sequence[T], n_threads: int) ->
             wait(futures, return_when=FIRST_EXCEPTION)
             return [future.result() for future in futures]
         except BaseException:
+            if cancel is not None:
+                cancel.set()
             for future in futures:
                 future.cancel()
             raise
