@@ -41,6 +41,9 @@ def get_backend(name: Any = "auto", **options: Any) -> Backend:
     """
     if not isinstance(name, str):
         if isinstance(name, Backend):
+            if options:
+                msg = f"options {sorted(options)} belong to a backend's name; {name!r} is already made, make a new one"
+                raise GraphError(msg)
             return name
         msg = f"backend must be a name or a backend object, got {type(name).__name__}"
         raise GraphError(msg)

@@ -79,21 +79,33 @@ def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float64 if dtype == np.float64 else np.float32)
 
 
-def _to_numpy(weights: object, what: str) -> np.ndarray[Any, Any]:
-    if isinstance(weights, np.ndarray):
-        return np.asarray(weights)
+def _to_numpy(weights: Any, what: str) -> np.ndarray[Any, Any]:
+    if np.ma.is_masked(weights):
+        msg = f"{what}: some entries are masked; say what they are worth first, e.g. with .filled(0)"
+        raise GraphError(msg)
     try:
         if hasattr(weights, "__dlpack__") and not hasattr(weights, "__array_interface__"):
-            return np.from_dlpack(weights.detach() if hasattr(weights, "detach") else weights)
+            return _from_dlpack(weights)
         return np.asarray(weights)
     except (TypeError, ValueError, BufferError, RuntimeError) as error:
         msg = f"{what}: cannot be read as an array ({type(weights).__name__}): {error}"
         raise GraphError(msg) from error
 
 
+def _from_dlpack(weights: Any) -> np.ndarray[Any, Any]:
+    try:
+        return np.from_dlpack(weights.detach() if hasattr(weights, "detach") else weights)
+    except (BufferError, TypeError, RuntimeError):
+        if not hasattr(weights, "__array__"):
+            raise
+        return np.asarray(weights)  # a dtype that NumPy's DLPack does not know, as JAX's bfloat16
+
+
 def _real_floats(array: np.ndarray[Any, Any], what: str) -> np.ndarray[Any, Any]:
     if array.dtype in _FLOATS:
         return array
+    if array.dtype.newbyteorder("=") in _FLOATS:
+        return array.astype(array.dtype.newbyteorder("="))
     if array.dtype.kind in "biu":
         return array.astype(np.float64)
     msg = (
@@ -104,19 +116,27 @@ def _real_floats(array: np.ndarray[Any, Any], what: str) -> np.ndarray[Any, Any]
 
 
 def _canonical_csr(weights: Any, what: str, *, keep_zeros: bool, copy: bool) -> sp.csr_array:
-    data = _real_floats(np.asarray(weights.tocsr().data), what)
-    if data.dtype not in (np.float32, np.float64):  # scipy.sparse has no 16-bit floats
-        data = data.astype(np.float32)
+    if weights.ndim != 2:
+        msg = f"{what}: expected a 2-D sparse array (n_source, n_target), got shape {weights.shape}"
+        raise GraphError(msg)
     source = weights.tocsr()
-    csr = sp.csr_array((data, source.indices, source.indptr), shape=source.shape, copy=copy)
+    data = _real_floats(np.asarray(source.data), what)
+    try:
+        csr = sp.csr_array((data, source.indices, source.indptr), shape=source.shape, copy=copy)
+        csr.check_format(full_check=True)  # an index out of range would be read as memory
+    except ValueError as error:
+        msg = f"{what}: not a valid sparse array ({error}); build it again"
+        raise GraphError(msg) from error
     if not csr.has_canonical_format or (not keep_zeros and not np.all(csr.data)):
         csr = csr.copy()
         csr.sum_duplicates()
         if not keep_zeros:
             csr.eliminate_zeros()
     _require_finite(csr.data, what)
-    csr.data = csr.data.view()
-    csr.data.flags.writeable = False
+    for part in ("data", "indices", "indptr"):
+        view = getattr(csr, part).view()
+        view.flags.writeable = False
+        setattr(csr, part, view)
     return csr
 
 

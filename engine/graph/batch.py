@@ -145,7 +145,7 @@ def load_batch(graphs: Sequence[LayerGraph], backend: Backend) -> GraphBatch:
     Raises
     ------
     GraphError
-        If there are none, or their layers, blocks or storage differ.
+        If there are none, if their layers, blocks or storage differ, or if their weights overflow when added up.
     """
     if not graphs:
         msg = "expected at least one graph, got an empty sequence"
@@ -161,7 +161,11 @@ def load_batch(graphs: Sequence[LayerGraph], backend: Backend) -> GraphBatch:
         for i in range(len(first.blocks))
     ]
     dtype = getattr(backend.xp, working_dtype(first.dtype).name)
-    return make_batch(backend, structure, weights, dtype, len(graphs))
+    batch = make_batch(backend, structure, weights, dtype, len(graphs))
+    if not bool(backend.xp.all(backend.xp.isfinite(batch.volume))):
+        msg = "graph: the weights are so large that their sum overflows float64; divide them by a common factor"
+        raise GraphError(msg)
+    return batch
 
 
 def _select(xp: Any, block: BlockWeights, chosen: Array) -> BlockWeights:

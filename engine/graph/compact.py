@@ -63,6 +63,7 @@ def _compact_block(block: Block, rows: np.ndarray[Any, Any], cols: np.ndarray[An
     if block.is_sparse:
         smaller: Any = sp.csr_array(W[np.flatnonzero(rows)][:, np.flatnonzero(cols)])
         smaller.sort_indices()
+        smaller.data.flags.writeable = False
     else:
         smaller = W[np.ix_(rows, cols)]
         smaller.flags.writeable = False

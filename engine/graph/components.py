@@ -4,18 +4,20 @@ Sparse blocks go to ``scipy.sparse.csgraph``; a graph with dense blocks is searc
 themselves, every node's row or column read at most once, and nothing of the size of a block is allocated.
 """
 
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
+from netspectra.graph.arrays import PANEL_ELEMENTS
+from netspectra.graph.block import Block
 from netspectra.graph.layer_graph import LayerGraph
 
 __all__ = ["component_labels"]
 
 Labels: TypeAlias = np.ndarray[Any, np.dtype[np.int32]]
-_CHUNK = 4096
 
 
 def component_labels(graph: LayerGraph, live: np.ndarray[Any, np.dtype[np.bool_]]) -> tuple[int, Labels]:
@@ -27,9 +29,10 @@ def component_labels(graph: LayerGraph, live: np.ndarray[Any, np.dtype[np.bool_]
         return _sparse_components(graph, live)
     waiting, finished = -1, -2
     labels = np.where(live, waiting, finished).astype(np.int32)
+    halves = [half for block in graph.blocks for half in _halves(graph, block)]
     count = 0
     while (unseen := np.flatnonzero(labels == waiting)).size:
-        _flood(graph, labels, int(unseen[0]), count)
+        _flood(halves, labels, int(unseen[0]), count)
         count += 1
     labels[labels == finished] = -1
     return count, labels
@@ -54,40 +57,57 @@ def _sparse_components(graph: LayerGraph, live: np.ndarray[Any, np.dtype[np.bool
     return int(names.size), out
 
 
-def _flood(graph: LayerGraph, labels: Labels, start: int, number: int) -> None:
+@dataclass(frozen=True)
+class _Half:
+    """One direction of a block: row i of `edges` holds what joins node i of `here` to the nodes of `there`."""
+
+    here: slice
+    there: slice
+    edges: Any
+    triangle: int
+    """1 or -1 where only entries right or left of the diagonal count (a dense symmetric block), else 0."""
+
+    def reached(self, nodes: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which nodes of `there` have an edge to any of `nodes`."""
+        out = np.zeros(self.edges.shape[1], bool)
+        if not isinstance(self.edges, np.ndarray):
+            out[self.edges[nodes].indices] = True
+            return out
+        step = max(1, PANEL_ELEMENTS // max(1, out.size))
+        for first in range(0, nodes.size, step):
+            some = nodes[first : first + step]
+            part = self.edges[some] != 0
+            if self.triangle:
+                part &= self.triangle * (np.arange(out.size)[None, :] - some[:, None]) > 0
+            out |= part.any(axis=0)
+            if out.all():
+                break
+        return out
+
+
+def _halves(graph: LayerGraph, block: Block) -> list[_Half]:
+    """Both directions of a block."""
+    source, target = graph.layer_slice(int(block.source)), graph.layer_slice(int(block.target))
+    edges: Any = block.weights
+    if block.is_sparse:
+        edges = sp.csr_array(sp.triu(edges, k=1)) if block.is_symmetric else edges.copy()
+        edges.eliminate_zeros()
+        return [_Half(source, target, edges, 0), _Half(target, source, edges.T.tocsr(), 0)]
+    triangle = int(block.is_symmetric)
+    return [_Half(source, target, edges, triangle), _Half(target, source, edges.T, -triangle)]
+
+
+def _flood(halves: list[_Half], labels: Labels, start: int, number: int) -> None:
     """Label everything that can be reached from `start`."""
     labels[start] = number
     frontier = np.array([start])
     while frontier.size:
         found = []
-        for block in graph.blocks:
-            source, target = graph.layer_slice(int(block.source)), graph.layer_slice(int(block.target))
-            for here, there, by_row in ((source, target, True), (target, source, False)):
-                nodes = frontier[(frontier >= here.start) & (frontier < here.stop)] - here.start
-                waiting = np.flatnonzero(labels[there] == -1)
-                if nodes.size and waiting.size:
-                    hit = there.start + waiting[_reached(block, nodes, by_row)[waiting]]
-                    labels[hit] = number
-                    found.append(hit)
+        for half in halves:
+            nodes = frontier[(frontier >= half.here.start) & (frontier < half.here.stop)] - half.here.start
+            waiting = np.flatnonzero(labels[half.there] == -1)
+            if nodes.size and waiting.size:
+                hit = half.there.start + waiting[half.reached(nodes)[waiting]]
+                labels[hit] = number
+                found.append(hit)
         frontier = np.concatenate(found) if found else np.empty(0, np.int64)
-
-
-def _reached(block: Any, nodes: np.ndarray[Any, Any], by_row: bool) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which nodes at the other end of a block have an edge to any of `nodes`."""
-    W = block.weights
-    if block.is_sparse:
-        support = (sp.triu(W, k=1) if block.is_symmetric else W) != 0
-        part = sp.csr_array(support)[nodes] if by_row else sp.csr_array(support.T)[nodes]
-        return np.asarray(part.sum(axis=0)).ravel() > 0
-    out = np.zeros(W.shape[1 if by_row else 0], bool)
-    step = max(1, _CHUNK * 256 // max(1, out.size))
-    for first in range(0, nodes.size, step):
-        some = nodes[first : first + step]
-        part = np.asarray(W[some] if by_row else W[:, some].T) != 0
-        if block.is_symmetric:
-            other = np.arange(out.size)[None, :]
-            part &= (other > some[:, None]) if by_row else (other < some[:, None])
-        out |= part.any(axis=0)
-        if out.all():
-            break
-    return out

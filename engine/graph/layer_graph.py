@@ -1,11 +1,10 @@
 """The layer graph: the one description of a network that everything in netspectra works on."""
 
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,11 +12,17 @@ import scipy.sparse as sp
 from netspectra.errors import GraphError
 from netspectra.graph.arrays import as_weights, widest_dtype
 from netspectra.graph.block import Block
+from netspectra.graph.consistency import (
+    Orientation,
+    asymmetry,
+    layer_names,
+    require_chain,
+    require_layers,
+    resolve_block,
+)
 from netspectra.graph.layer import Layer
 
 __all__ = ["LayerGraph", "Orientation"]
-
-Orientation = Literal["in-out", "out-in"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -39,8 +44,8 @@ class LayerGraph:
 
     def __post_init__(self) -> None:
         layers = tuple(self.layers)
-        _check_layers(layers)
-        blocks = [_resolve(block, layers) for block in self.blocks]
+        require_layers(layers)
+        blocks = [resolve_block(block, layers) for block in self.blocks]
         if not blocks:
             msg = "a graph needs at least one block of weights, got none"
             raise GraphError(msg)
@@ -75,18 +80,21 @@ class LayerGraph:
         if orientation not in ("in-out", "out-in"):
             msg = f"orientation must be 'in-out' or 'out-in', got {orientation!r}"
             raise GraphError(msg)
-        if isinstance(weights, np.ndarray) and weights.ndim == 2:
+        if sp.issparse(weights) or getattr(weights, "ndim", None) == 2:
             msg = "weights must be a list of 2-D arrays, got a single 2-D array; write [weights]"
+            raise GraphError(msg)
+        if isinstance(weights, str) or not isinstance(weights, Iterable):
+            msg = f"weights must be a list of 2-D arrays, got {type(weights).__name__}"
             raise GraphError(msg)
         arrays = [as_weights(w, f"weights[{i}]") for i, w in enumerate(weights)]
         if not arrays:
             msg = "weights must hold at least one weight matrix, got an empty list"
             raise GraphError(msg)
-        _check_chain(arrays, orientation)
+        require_chain(arrays, orientation)
         if orientation == "out-in":
             arrays = [as_weights(a.T, f"weights[{i}]") if sp.issparse(a) else a.T for i, a in enumerate(arrays)]
         sizes = [int(arrays[0].shape[0]), *(int(a.shape[1]) for a in arrays)]
-        labels = _layer_names(names, len(sizes))
+        labels = layer_names(names, len(sizes))
         layers = tuple(Layer(name, size) for name, size in zip(labels, sizes, strict=True))
         return cls(layers, tuple(Block.of_checked(i, i + 1, a) for i, a in enumerate(arrays)))
 
@@ -99,7 +107,9 @@ class LayerGraph:
         GraphError
             If a block names a layer that does not exist or its shape is not (source size, target size).
         """
-        return cls(tuple(layers), tuple(blocks))
+        graph = cls(tuple(layers), tuple(blocks))
+        _warn_of_self_loops(graph)
+        return graph
 
     @classmethod
     def from_adjacency(cls, A: object, names: Sequence[str] | None = None) -> "LayerGraph":
@@ -122,14 +132,14 @@ class LayerGraph:
         if rows != cols:
             msg = f"A must be a square adjacency matrix, got shape {tuple(array.shape)}"
             raise GraphError(msg)
-        difference: Any = abs(array - array.T)
-        worst = float(difference.max()) if rows else 0.0
-        scale = float(abs(array).max()) if rows else 0.0
+        worst, scale = asymmetry(array)
         if worst > 1e-6 * scale:
             msg = f"A must be symmetric, got entries that differ by {worst:.3g} from their mirror; try (A + A.T) / 2"
             raise GraphError(msg)
-        label = _layer_names(names, 1, default="nodes")[0]
-        return cls((Layer(label, int(rows), "nodes"),), (Block.of_checked(0, 0, array),))
+        label = layer_names(names, 1, default="nodes")[0]
+        graph = cls((Layer(label, int(rows), "nodes"),), (Block.of_checked(0, 0, array),))
+        _warn_of_self_loops(graph)
+        return graph
 
     @property
     def n_nodes(self) -> int:
@@ -139,7 +149,9 @@ class LayerGraph:
     @cached_property
     def offsets(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """First node of each layer, then the number of nodes; shape (n_layers + 1,), int64."""
-        return np.concatenate([[0], np.cumsum([layer.size for layer in self.layers])]).astype(np.int64)
+        offsets = np.concatenate([[0], np.cumsum([layer.size for layer in self.layers])]).astype(np.int64)
+        offsets.flags.writeable = False
+        return offsets
 
     @cached_property
     def n_edges(self) -> int:
@@ -166,73 +178,10 @@ class LayerGraph:
         return f"LayerGraph({shown}: {self.n_nodes} nodes, {len(self.blocks)} blocks, {self.dtype})"
 
 
-def _layer_names(names: Sequence[str] | None, count: int, default: str | None = None) -> list[str]:
-    if names is None:
-        return [default] if default is not None else [f"layer{i}" for i in range(count)]
-    labels = [names] if isinstance(names, str) else list(names)
-    if len(labels) != count:
-        msg = f"names: expected one name per layer ({count}), got {len(labels)}"
-        raise GraphError(msg)
-    return labels
-
-
-def _check_layers(layers: tuple[Layer, ...]) -> None:
-    if not layers:
-        msg = "a graph needs at least one layer, got none"
-        raise GraphError(msg)
-    names = [layer.name for layer in layers]
-    if len(set(names)) < len(names):
-        twice = next(name for name, count in Counter(names).items() if count > 1)
-        msg = f"layer names must be unique, got {twice!r} more than once"
-        raise GraphError(msg)
-
-
-def _check_chain(arrays: "list[Any]", orientation: Orientation) -> None:
-    shapes = [tuple(int(s) for s in a.shape) for a in arrays]
-    own = shapes if orientation == "in-out" else [s[::-1] for s in shapes]
-    for i in range(len(own) - 1):
-        if own[i][1] != own[i + 1][0]:
-            other = [s[::-1] for s in own]
-            chains = all(other[j][1] == other[j + 1][0] for j in range(len(other) - 1))
-            flipped = "out-in" if orientation == "in-out" else "in-out"
-            hint = (
-                f"they do chain the other way: pass orientation={flipped!r}"
-                if chains
-                else "check their order, or use LayerGraph.from_blocks for networks that are not a chain"
-            )
-            msg = (
-                f"weights[{i}] and weights[{i + 1}] do not chain as {orientation!r}: shapes {shapes[i]} and "
-                f"{shapes[i + 1]}; {hint}"
-            )
-            raise GraphError(msg)
-
-
-def _resolve(block: Block, layers: tuple[Layer, ...]) -> Block:
-    source, target = (_layer_index(end, layers) for end in (block.source, block.target))
-    expected = (layers[source].size, layers[target].size)
-    if block.shape != expected:
-        chains = " (its transpose would fit: rows belong to the source layer)" if block.shape == expected[::-1] else ""
-        msg = (
-            f"block {layers[source].name} -> {layers[target].name}: expected weights of shape {expected}, got "
-            f"{block.shape}{chains}"
-        )
-        raise GraphError(msg)
-    if source == target and np.any(block.weights.diagonal()):
-        msg = f"block {layers[source].name} -> itself: the non-zero diagonal (self-loops) is ignored"
-        warnings.warn(msg, UserWarning, stacklevel=4)
-    if (source, target) == (block.source, block.target):
-        return block
-    return Block.of_checked(source, target, block.weights, learned=block.learned, fixed_support=block.fixed_support)
-
-
-def _layer_index(end: int | str, layers: tuple[Layer, ...]) -> int:
-    if isinstance(end, str):
-        for index, layer in enumerate(layers):
-            if layer.name == end:
-                return index
-        msg = f"a block names layer {end!r}, but the layers are {[layer.name for layer in layers]}"
-        raise GraphError(msg)
-    if isinstance(end, bool) or not 0 <= int(end) < len(layers):
-        msg = f"a block names layer {end!r}, but there are {len(layers)} layers (0 to {len(layers) - 1})"
-        raise GraphError(msg)
-    return int(end)
+def _warn_of_self_loops(graph: LayerGraph) -> None:
+    """Warn the caller of a public constructor; graphs that are derived from its graph come without."""
+    for block in graph.blocks:
+        if block.is_symmetric and np.any(block.weights.diagonal()):
+            name = graph.layers[int(block.source)].name
+            msg = f"block {name} -> itself: the non-zero diagonal (self-loops) is ignored"
+            warnings.warn(msg, UserWarning, stacklevel=3)

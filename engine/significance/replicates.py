@@ -41,7 +41,7 @@ class NullSolver:
     def __call__(self, backend: Backend, replicates: list[int]) -> list[NullOutcome]:
         """Outcomes of some replicates, as one batch on `backend`."""
         batch = self.model.draw(backend, replicates)
-        n_live = backend.to_numpy(backend.xp.sum(batch.live, axis=1))
+        n_live = backend.to_numpy(batch.live).sum(axis=1)
         able = [i for i in range(len(replicates)) if n_live[i] >= self.recipe.n_clusters]
         outcomes = [NullOutcome(float("nan"), "too_few_nodes", 0, float("nan")) for _ in replicates]
         if able:

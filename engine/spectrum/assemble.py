@@ -1,60 +1,62 @@
-"""From eigenpairs of a symmetric operator to eigenpairs of the Laplacian, the trivial one in front."""
+"""From vectors of a symmetric operator to eigenpairs of the Laplacian, the trivial one in front.
+
+One Rayleigh-Ritz step of S itself stands between the two, so that eigenvalues, residuals and orthonormality are those
+of L whatever was iterated on. For the bipartite reduction that is the singular value decomposition of B between the
+spans of U and ``B^T U``: dividing ``B^T u`` by sigma instead would amplify the rounding of u by ``1 / sigma^2``.
+"""
 
 from typing import Any
 
 from netspectra.graph.batch import GraphBatch
 from netspectra.kernels.backend import Array
 from netspectra.spectrum.operator import BipartiteGram, NormalizedAdjacency, SymmetricOperator
+from netspectra.spectrum.orthonormal import inner, orthonormalize, projected
 from netspectra.spectrum.solution import Solution
 
-__all__ = ["SIGMA_FLOOR", "laplacian_residuals", "smallest_sigma", "to_laplacian"]
-
-SIGMA_FLOOR = {"float32": 1e-2, "float64": 1e-6}
-"""Singular values below this are lost in the rounding of their squares: such members are solved without reduction."""
+__all__ = ["as_solution", "laplacian_residuals", "to_laplacian"]
 
 
-def smallest_sigma(xp: Any, gram_values: Array) -> Array:
-    """Least singular value behind the eigenvalues (B, q) of G, (B,)."""
-    return xp.sqrt(xp.maximum(xp.min(gram_values, axis=1), xp.asarray(0.0, dtype=gram_values.dtype)))
-
-
-def to_laplacian(
-    operator: SymmetricOperator, values: Array, vectors: Array, applied: Array, k: int, n_iterations: Array
-) -> Solution:
+def to_laplacian(operator: SymmetricOperator, values: Array, vectors: Array, k: int, n_iterations: Array) -> Solution:
     """Assemble a :class:`Solution` from the largest non-trivial eigenpairs of an operator.
 
     Parameters
     ----------
     operator : BipartiteGram or NormalizedAdjacency
     values : array, shape (B, q), descending, q >= k - 1; the k-th, if there, estimates the next eigenvalue
-    vectors : array, shape (B, size, >= k - 1)
-    applied : array, shape (B, size, >= k - 1)
-        The operator times `vectors`, for the residuals.
+    vectors : array, shape (B, size, >= k - 1), orthonormal
     k : int
-        Pairs wanted, the trivial one included.
+        Pairs wanted, the trivial one included; at least 2.
     n_iterations : array, shape (B,), int32
     """
-    batch, xp = operator.batch, operator.batch.backend.xp
-    wanted, vectors, applied = k - 1, vectors[:, :, : k - 1], applied[:, :, : k - 1]
-    residuals = xp.sqrt(xp.sum((applied - vectors * values[:, None, :wanted]) ** 2, axis=1))
+    xp = operator.batch.backend.xp
+    wanted = vectors[:, :, : k - 1]
+    nan = xp.full((values.shape[0],), xp.nan, dtype=values.dtype)
+    following = values[:, k - 1] if values.shape[1] >= k else nan
     if isinstance(operator, BipartiteGram):
-        sigma = xp.sqrt(xp.maximum(values, xp.full_like(values, 1e-30)))
-        top = sigma[:, None, :wanted]
-        vectors = operator.assemble(vectors, operator.to_large(vectors) / top) * 0.5**0.5
-        residuals = residuals / (sigma[:, :wanted] * 2**0.5)
+        theta, X, residuals = _singular_ritz(operator, wanted)
+        # Below 0 is what was moved out of the way: no positive sigma is left, and the next of S is 0 (or negative).
+        following = xp.sqrt(xp.clip(following, 0.0, None))
     else:
-        sigma = values
-    eigenvalues = 1.0 - xp.astype(sigma, xp.float64)
-    zero = xp.zeros((values.shape[0], 1), dtype=xp.float64)
-    following = eigenvalues[:, wanted] if values.shape[1] > wanted else zero[:, 0] + xp.nan
-    following = xp.where(following > 2.5, zero[:, 0] + xp.nan, following)  # a pair that was moved out of the way
+        theta, X, residuals = _symmetric_ritz(operator, wanted)
+        following = xp.where(following >= -1.5, following, nan)
+    return as_solution(operator.batch, theta, X, residuals, following, n_iterations)
+
+
+def as_solution(
+    batch: GraphBatch, theta: Array, X: Array, residuals: Array, following: Array, n_iterations: Array
+) -> Solution:
+    """Put the trivial pair before others of S: eigenvalues (B, k - 1), descending, and vectors (B, n, k - 1)."""
+    xp = batch.backend.xp
+    zero = xp.zeros((theta.shape[0], 1), dtype=xp.float64)
+    # The spectrum is in [0, 2]; rounding may leave it by a few units in the last place.
+    eigenvalues = xp.clip(1.0 - xp.astype(theta, xp.float64), 0.0, 2.0)
     return Solution(
-        eigenvalues=xp.concat([zero, eigenvalues[:, :wanted]], axis=1),
-        vectors=xp.concat([batch.trivial_vector(vectors.dtype)[:, :, None], vectors], axis=2),
+        eigenvalues=xp.concat([zero, eigenvalues], axis=1),
+        vectors=xp.concat([batch.trivial_vector(X.dtype)[:, :, None], X], axis=2),
         residual_norms=xp.concat([zero, xp.astype(residuals, xp.float64)], axis=1),
-        next_eigenvalue=following,
+        next_eigenvalue=1.0 - xp.astype(following, xp.float64),
         n_iterations=n_iterations,
-        status=("converged",) * values.shape[0],
+        status=("converged",) * theta.shape[0],
     )
 
 
@@ -62,5 +64,32 @@ def laplacian_residuals(batch: GraphBatch, eigenvalues: Array, vectors: Array) -
     """``|L x - lambda x|`` per column, (B, k), evaluated in float64."""
     xp = batch.backend.xp
     X = xp.astype(vectors, xp.float64)
-    R = NormalizedAdjacency(batch).apply(X) - X * (1.0 - eigenvalues)[:, None, :]
+    return _norms(xp, NormalizedAdjacency(batch).apply(X) - X * (1.0 - eigenvalues)[:, None, :])
+
+
+def _symmetric_ritz(operator: SymmetricOperator, X: Array) -> tuple[Array, Array, Array]:
+    """Ritz values, descending, vectors and residual norms of S on the span of X."""
+    backend, xp = operator.batch.backend, operator.batch.backend.xp
+    SX = operator.apply(X)
+    theta, C = backend.eigh(projected(backend, X, SX))
+    theta, C = xp.flip(theta, axis=1), xp.flip(C, axis=2)
+    X = xp.matmul(X, C)
+    return theta, X, _norms(xp, xp.matmul(SX, C) - X * theta[:, None, :])
+
+
+def _singular_ritz(operator: BipartiteGram, U: Array) -> tuple[Array, Array, Array]:
+    """The same of S on the span of ``(U; 0)`` and ``(0; B^T U)``, its positive half."""
+    backend, xp = operator.batch.backend, operator.batch.backend.xp
+    BtU = operator.to_large(U)
+    V = orthonormalize(backend, BtU)
+    BV = operator.to_small(V)
+    H = inner(backend, U, BV)
+    C, sigma, Dt = xp.linalg.svd(xp.where(xp.isfinite(H), H, xp.zeros_like(H)), full_matrices=False)
+    D = xp.matrix_transpose(Dt)
+    u, v = xp.matmul(U, C), xp.matmul(V, D)
+    R = xp.concat([xp.matmul(BV, D) - u * sigma[:, None, :], xp.matmul(BtU, C) - v * sigma[:, None, :]], axis=1)
+    return sigma, operator.assemble(u, v) * 0.5**0.5, _norms(xp, R) * 0.5**0.5
+
+
+def _norms(xp: Any, R: Array) -> Array:
     return xp.sqrt(xp.sum(R * R, axis=1))

@@ -12,8 +12,9 @@ from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels import Backend, get_backend
 from netspectra.records import Run
 from netspectra.records.version import installed_version
+from netspectra.spectrum.plan import SolverName, SolverPlan, plan_solver
 from netspectra.spectrum.solution import STATUS_MEANING, Solution
-from netspectra.spectrum.solve import SolverName, SolverPlan, plan_solver, solve
+from netspectra.spectrum.solve import solve
 from netspectra.validation import (
     require_choice,
     require_clusters,
@@ -42,9 +43,9 @@ class Eigenpairs(Run):
         Eigenvalue k + 1 minus eigenvalue k (NaN where there is none; an estimate with LOBPCG). Inside a cluster of
         eigenvalues only the subspace means something.
     unique : bool
-        False if the gap is zero to rounding: then the last eigenvectors are an arbitrary choice.
+        False if the gap is zero to rounding (LOBPCG: to ``2 tol``): then the last eigenvectors are an arbitrary choice.
     n_iterations : int
-        0 for a dense solve.
+        Of LOBPCG, over all attempts; 0 for a dense solve.
     converged : bool
     status : str
         ``"converged"``, ``"escalated_float64"``, ``"escalated_dense"`` or ``"not_converged"``.
@@ -72,7 +73,7 @@ class Eigenpairs(Run):
     @property
     def verdict(self) -> str:
         """One plain sentence."""
-        unique = "" if self.unique else "; the last eigenvectors are not unique (the gap is zero to rounding)"
+        unique = "" if self.unique else "; the last eigenvectors are not unique (the gap is zero within accuracy)"
         return f"{self.status.replace('_', ' ').capitalize()}: {STATUS_MEANING[self.status]}{unique}."
 
     def __repr__(self) -> str:
@@ -125,8 +126,8 @@ def eigenpairs(
     solver : {"auto", "dense", "lobpcg"}
         ``"auto"`` solves small problems densely, by the size of the smaller side where the graph is bipartite.
     tol : float, optional
-        Bound on ``|L x - lambda x|`` for ``"lobpcg"``, default 1e-5; below 2e-6 the work is done in float64. ``"dense"``
-        is accurate to rounding in its dtype whatever `tol` says.
+        Bound on ``|L x - lambda x|`` for ``"lobpcg"``, default 1e-5; below 2e-6 the work is done in float64.
+        ``"dense"`` is accurate to rounding in its dtype whatever `tol` says.
     maxiter : int, optional
         Iterations of LOBPCG before a member is escalated (float64, then dense), default 500.
     seed : int, optional
@@ -202,6 +203,8 @@ def _one(machine: Backend, solution: Solution, i: int, plan: SolverPlan, timings
     values = machine.to_numpy(solution.eigenvalues)[i]
     vectors = machine.to_numpy(solution.vectors)[i]
     gap = float(machine.to_numpy(solution.next_eigenvalue)[i]) - float(values[-1])
+    iterated = plan.solver == "lobpcg" and solution.status[i] != "escalated_dense"
+    blur = max(100 * float(np.finfo(vectors.dtype).eps), 2 * plan.tol if iterated else 0.0)
     return Eigenpairs(
         version=installed_version(),
         backend=machine.name,
@@ -215,7 +218,7 @@ def _one(machine: Backend, solution: Solution, i: int, plan: SolverPlan, timings
         eigenvectors=vectors,
         residual_norms=machine.to_numpy(solution.residual_norms)[i],
         gap=gap,
-        unique=bool(np.isnan(gap)) or gap > 100 * float(np.finfo(vectors.dtype).eps),
+        unique=bool(np.isnan(gap)) or gap > blur,
         n_iterations=int(machine.to_numpy(solution.n_iterations)[i]),
         converged=solution.converged[i],
         status=solution.status[i],

@@ -10,10 +10,10 @@ The algorithm is a pure step ``state -> state`` that a backend's ``while_loop`` 
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from netspectra.kernels.backend import Array, Backend
-from netspectra.spectrum.orthonormal import inner, orthonormalize
+from netspectra.spectrum.orthonormal import orthonormalize, projected
 
 __all__ = ["LobpcgState", "lobpcg"]
 
@@ -136,7 +136,8 @@ class _Step:
         Q = xp.concat([s.X, s.P, W], axis=2)
         AQ = xp.concat([s.AX, s.AP, self.apply(W)], axis=2)
         C, values = self.ritz_coefficients(Q, AQ, m)
-        # New P: the part of the new X that lies in [P W], made orthonormal to the new X in coefficient space.
+        # New P: the part of the new X that lies in [P W], made orthonormal to the new X in coefficient space. C has no
+        # part in the zero columns of Q; neither has D, or else P would not be orthonormal.
         outside = xp.concat([xp.zeros_like(C[:, :m, :]), C[:, m:, :]], axis=1)
         D = orthonormalize(backend, outside, C)
         X, P, AX, AP = xp.matmul(Q, C), xp.matmul(Q, D), xp.matmul(AQ, C), xp.matmul(AQ, D)
@@ -155,9 +156,9 @@ class _Step:
     def ritz_coefficients(self, Q: Array, AQ: Array, m: int) -> tuple[Array, Array]:
         """Coefficients (B, q, m) and values (B, m) of the m largest Ritz pairs in the basis Q with zero columns."""
         xp = self.backend.xp
-        H = inner(self.backend, Q, AQ)
-        H = (H + xp.matrix_transpose(H)) / 2
-        empty = xp.astype(xp.sum(Q * Q, axis=1) < 0.5, Q.dtype)  # zero columns must never be chosen: spectrum >= -2
-        H = H - 4 * empty[:, :, None] * xp.eye(Q.shape[2], dtype=Q.dtype)
+        H = projected(self.backend, Q, AQ)
+        filled = xp.astype(xp.sum(Q * Q, axis=1) > 0.5, Q.dtype)
+        H = H - 4 * (1 - filled)[:, :, None] * xp.eye(Q.shape[2], dtype=Q.dtype)  # never chosen: the spectrum is >= -1
         values, vectors = self.backend.eigh(H)
-        return xp.flip(vectors[:, :, -m:], axis=2), xp.flip(values[:, -m:], axis=1)
+        C = vectors[:, :, Q.shape[2] - m :] * filled[:, :, None]
+        return xp.flip(C, axis=2), xp.flip(values[:, Q.shape[2] - m :], axis=1)

@@ -125,11 +125,9 @@ class BipartiteGram:
         return joined * self._scale(there, X.dtype)[:, :, None]
 
     def dense(self, dtype: Any) -> Array:
-        """``G`` with the trivial eigenvalue 1 moved to 0."""
-        backend = self.batch.backend
-        B = self.dense_block(dtype)
-        trivial = self.trivial(dtype)
-        return backend.xp.matmul(B, backend.xp.matrix_transpose(B)) - trivial * backend.xp.matrix_transpose(trivial)
+        """``G`` with the trivial eigenvalue 1 moved to -1 (at 0 it would mix with the small ones that are wanted)."""
+        xp, B, trivial = self.batch.backend.xp, self.dense_block(dtype), self.trivial(dtype)
+        return xp.matmul(B, xp.matrix_transpose(B)) - xp.matmul(2 * trivial, xp.matrix_transpose(trivial))
 
     def dense_block(self, dtype: Any) -> Array:
         """``B``, (B, n_small, n_large)."""
@@ -164,15 +162,14 @@ class BipartiteGram:
     @cached_property
     def small_nodes(self) -> Array:
         """Nodes of the smaller side, in the order of the reduced problem."""
-        return self.batch.backend.asarray(self._nodes(self.small))
+        return self.batch.backend.asarray(self.nodes(self.small))
 
     @cached_property
     def _node_order(self) -> Array:
-        return self.batch.backend.asarray(
-            np.argsort(np.concatenate([self._nodes(self.small), self._nodes(self.large)]))
-        )
+        return self.batch.backend.asarray(np.argsort(np.concatenate([self.nodes(self.small), self.nodes(self.large)])))
 
-    def _nodes(self, side: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def nodes(self, side: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Nodes of the layers of a side, in the order of the reduced problem."""
         offsets = self.batch.structure.offsets
         return np.concatenate([np.arange(offsets[i], offsets[i + 1], dtype=np.int64) for i in side])
 

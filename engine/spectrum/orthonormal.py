@@ -9,12 +9,24 @@ from typing import Any
 
 from netspectra.kernels.backend import Array, Backend
 
-__all__ = ["inner", "orthonormalize", "project_out"]
+__all__ = ["inner", "orthonormalize", "project_out", "projected"]
 
 
 def inner(backend: Backend, X: Array, Y: Array) -> Array:
     """``X^T Y`` per member: (B, n, p), (B, n, q) -> (B, p, q)."""
     return backend.xp.matmul(backend.xp.matrix_transpose(X), Y)
+
+
+def projected(backend: Backend, X: Array, AX: Array) -> Array:
+    """``X^T A X``, symmetric; what is not finite becomes zero.
+
+    LAPACK must not see a NaN, which in a batch would end the other members too. The residual of such a member is not
+    finite either, and so flags it.
+    """
+    xp = backend.xp
+    H = inner(backend, X, AX)
+    H = (H + xp.matrix_transpose(H)) / 2
+    return xp.where(xp.isfinite(H), H, xp.zeros_like(H))
 
 
 def project_out(backend: Backend, X: Array, *bases: Array) -> Array:
@@ -51,5 +63,5 @@ def _norms(xp: Any, X: Array) -> Array:
 
 def _unit_columns(xp: Any, X: Array, tiny: float) -> Array:
     norms = _norms(xp, X)
-    nonzero = norms > tiny
+    nonzero = (norms > tiny) & xp.isfinite(norms)
     return xp.where(nonzero, X / xp.where(nonzero, norms, xp.ones_like(norms)), xp.zeros_like(X))

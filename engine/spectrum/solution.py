@@ -46,21 +46,45 @@ class Solution:
         """Per member, whether the acceptance test was passed."""
         return tuple(status != "not_converged" for status in self.status)
 
-    def with_member(self, xp: Any, index: int, other: "Solution") -> "Solution":
-        """Return the same with member `index` replaced by the only member of `other`."""
-
-        def put(mine: Array, theirs: Array) -> Array:
-            rows = [mine[i : i + 1, ...] for i in range(mine.shape[0])]
-            rows[index] = xp.astype(theirs, mine.dtype)
-            return xp.concat(rows, axis=0)
-
-        status = (*self.status[:index], other.status[0], *self.status[index + 1 :])
+    def first(self, k: int) -> "Solution":
+        """Return the first `k` of more pairs; what follows them is then known."""
         return replace(
             self,
-            eigenvalues=put(self.eigenvalues, other.eigenvalues),
-            vectors=put(self.vectors, other.vectors),
-            residual_norms=put(self.residual_norms, other.residual_norms),
-            next_eigenvalue=put(self.next_eigenvalue, other.next_eigenvalue),
-            n_iterations=put(self.n_iterations, other.n_iterations),
-            status=status,
+            eigenvalues=self.eigenvalues[:, :k],
+            vectors=self.vectors[:, :, :k],
+            residual_norms=self.residual_norms[:, :k],
+            next_eigenvalue=self.eigenvalues[:, k],
         )
+
+    def member(self, index: int) -> "Solution":
+        """Return the solution of one member."""
+        one = slice(index, index + 1)
+        return Solution(
+            eigenvalues=self.eigenvalues[one, :],
+            vectors=self.vectors[one, :, :],
+            residual_norms=self.residual_norms[one, :],
+            next_eigenvalue=self.next_eigenvalue[one],
+            n_iterations=self.n_iterations[one],
+            status=self.status[one],
+        )
+
+    @staticmethod
+    def concat(xp: Any, parts: "list[Solution]") -> "Solution":
+        """Return the members of several solutions as one."""
+
+        def joined(name: str) -> Array:
+            return xp.concat([getattr(part, name) for part in parts], axis=0)
+
+        return Solution(
+            eigenvalues=joined("eigenvalues"),
+            vectors=joined("vectors"),
+            residual_norms=joined("residual_norms"),
+            next_eigenvalue=joined("next_eigenvalue"),
+            n_iterations=joined("n_iterations"),
+            status=tuple(status for part in parts for status in part.status),
+        )
+
+    def with_member(self, xp: Any, index: int, other: "Solution") -> "Solution":
+        """Return the same with member `index` replaced by the only member of `other`, in this solution's dtype."""
+        put = replace(other, vectors=xp.astype(other.vectors, self.vectors.dtype))
+        return Solution.concat(xp, [put if i == index else self.member(i) for i in range(len(self.status))])

@@ -45,7 +45,8 @@ class CpuBackend:
 
     def __init__(self, n_threads: int | None = None) -> None:
         allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        if n_threads is not None and (isinstance(n_threads, bool) or int(n_threads) != n_threads or n_threads < 1):
+        wrong = isinstance(n_threads, bool) or not isinstance(n_threads, int | np.integer) or n_threads < 1
+        if n_threads is not None and wrong:
             msg = f"n_threads must be a positive integer or None, got {n_threads!r}"
             raise GraphError(msg)
         self.n_threads = allowed if n_threads is None else int(n_threads)

@@ -117,8 +117,17 @@ class _Locator(_CacheLocator):
 
 
 class _CacheImpl(CompileResultCacheImpl):
-    _locator_classes = [_Locator]  # type: ignore[assignment]  # noqa: RUF012
+    _locator_classes = [_Locator]  # noqa: RUF012
 
 
 class _Cache(FunctionCache):
     _impl_class = _CacheImpl
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Load compiled code; what is damaged is thrown away and compiled anew."""
+        try:
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        except Exception as error:  # noqa: BLE001  (a truncated pickle can raise anything)
+            _log.warning("damaged kernel cache in %s (%s): compiling anew", cache_folder(), error)
+            self.flush()  # type: ignore[no-untyped-call]
+            return None

@@ -151,8 +151,7 @@ def _assign(points, centres, half_norms, n_clusters, labels, score, tile_best, t
 def _relocate_empty(points, centres, labels, sums, counts, farthest):
     """Give each empty cluster the point farthest from its centre (ties to the lowest index), as scikit-learn does.
 
-    `sums` and `counts` become those of the new centres; `labels` still names the old clusters, and the caller restores
-    them by the next assignment.
+    `sums`, `counts` and `labels` become those of the new clusters.
     """
     n, n_features = points.shape[1], sums.shape[1]
     for i in range(n):
@@ -190,7 +189,7 @@ def _move_centres(centres, sums, counts):
 def _lloyd(
     points, centres, half_norms, n_clusters, max_iter, tol, labels, score, tile_best, tile_label, sums, counts, far
 ):
-    """Lloyd iterations until labels repeat or centres move by at most `tol`; return (iterations, labels final)."""
+    """Lloyd iterations until labels repeat or centres move by at most `tol`; return the number of iterations."""
     labels[:] = -1
     sums[:, :] = 0.0
     counts[:] = 0

@@ -57,6 +57,8 @@ def _dense_product(
     n_threads: int,
 ) -> None:
     W = weights.values[member]
+    if W.flags.f_contiguous and not W.flags.c_contiguous:  # read along memory: the transpose, ends exchanged
+        W, x_source, x_target, y_source, y_target = W.T, x_target, x_source, y_target, y_source
     m, n = W.shape
     n_groups = int(np.clip(m * n // GROUP_ELEMENTS, 1, MAX_GROUPS))
     bounds = [m * g // n_groups for g in range(n_groups + 1)]
@@ -65,10 +67,12 @@ def _dense_product(
 
     def run(group: int) -> Array | None:
         total = None if x_source is None else np.zeros((n, x.shape[1]), x.dtype)
-        height = max(1, PANEL_ELEMENTS // max(n, 1))
+        height = min(max(1, PANEL_ELEMENTS // max(n, 1)), bounds[group + 1] - bounds[group])
+        buffer = np.empty((height, n), x.dtype)  # one for all panels: fresh pages cost as much as the read
         for start in range(bounds[group], bounds[group + 1], height):
             rows = slice(start, min(start + height, bounds[group + 1]))
-            panel = _absolute(W[rows], x.dtype)
+            panel = buffer[: rows.stop - rows.start]
+            _absolute(W[rows], panel)
             if y_source is not None:
                 np.matmul(panel, x_target, out=y_source[rows])  # type: ignore[arg-type]
             if total is not None:
@@ -80,16 +84,13 @@ def _dense_product(
             y_target += part
 
 
-def _absolute(panel: Array, dtype: Any) -> Array:
-    """``|panel|`` in the working dtype and the panel's own memory order (BLAS takes either)."""
-    order = "F" if panel.flags.f_contiguous or abs(panel.strides[0]) < abs(panel.strides[1]) else "C"
-    out = np.empty(panel.shape, dtype, order=order)  # type: ignore[call-overload]
-    if panel.dtype == dtype:
+def _absolute(panel: Array, out: Array) -> None:
+    """``out = |panel|``, in the dtype of `out`."""
+    if panel.dtype == out.dtype:
         np.abs(panel, out=out)
     else:
         np.copyto(out, panel)
         np.abs(out, out=out)
-    return out  # type: ignore[no-any-return]
 
 
 @compiled(

@@ -37,6 +37,7 @@ def single_threaded_blas() -> Iterator[None]:
     global _holders, _limit  # noqa: PLW0603
     with _lock:
         if _holders == 0:
+            _release_openblas()
             _limit = _controller().limit(limits=1, user_api="blas")
         _holders += 1
     try:
@@ -45,8 +46,17 @@ def single_threaded_blas() -> Iterator[None]:
         with _lock:
             _holders -= 1
             if _holders == 0:
+                _release_openblas()
                 _limit.restore_original_limits()
+                _release_openblas()
                 _limit = None
+
+
+def _release_openblas() -> None:
+    """Let this thread set OpenBLAS's limit: threadpoolctl >= 3.8 obeys only the first thread that ever did."""
+    release = getattr(getattr(threadpoolctl, "OpenBLASController", None), "clear_controlling_thread", None)
+    if release is not None:
+        release(force=True)
 
 
 def run_tasks(

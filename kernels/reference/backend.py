@@ -18,9 +18,9 @@ from netspectra.kernels.backend import Array, Backend, KMeansOutput
 from netspectra.kernels.keys import ShuffleKeys
 from netspectra.kernels.memory import available_bytes
 from netspectra.kernels.reference import random
-from netspectra.kernels.reference.kmeans import kmeans_restart
+from netspectra.kernels.reference.kmeans import kmeans_restart, one_hot
 from netspectra.kernels.reference.shuffle import permute_positions
-from netspectra.kernels.reference.storage import dense, nonzero_ranks, scatter, sorted_csr
+from netspectra.kernels.reference.storage import dense, nonzero_ranks, scatter, sorted_csr, stacked_csr
 from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 
 __all__ = ["ReferenceBackend"]
@@ -97,15 +97,12 @@ class ReferenceBackend:
 
     # -- blocks ------------------------------------------------------------------------------------------------------
     def load_block(self, members: Sequence[Any], *, symmetric: bool) -> BlockWeights:
+        shape: tuple[int, int] = members[0].shape
         if not sp.issparse(members[0]):
             values = self.xp.stack([self.asarray(W) for W in members])
             return DenseWeights(self.xp.triu(values, k=1) if symmetric else values)
-        upper = [sp.csr_array(sp.triu(W, k=1)) if symmetric else W for W in members]
-        longest, index_type = max(W.nnz for W in upper), np.result_type(*(W.indices.dtype for W in upper))
-        values = [np.pad(W.data, (0, longest - W.nnz)) for W in upper]
-        indices = [np.pad(W.indices, (0, longest - W.nnz)).astype(index_type) for W in upper]
-        indptr = [W.indptr.astype(np.int64) for W in upper]
-        return CsrWeights(*(self.asarray(np.stack(rows)) for rows in (values, indices, indptr)), upper[0].shape)
+        values, indices, indptr = (self.asarray(a) for a in stacked_csr(members, symmetric=symmetric))
+        return CsrWeights(values, indices, indptr, shape)
 
     def block_degrees(self, weights: BlockWeights) -> tuple[Array, Array]:
         W = self._absolute(weights, self.xp.float64)
@@ -123,14 +120,9 @@ class ReferenceBackend:
 
     def cluster_sums(self, weights: BlockWeights, source: Array, target: Array, n_clusters: int) -> Array:
         xp = self.xp
-        names = xp.arange(n_clusters + 1, dtype=xp.int32)
-
-        def members(labels: Array) -> Array:
-            named = xp.where(labels < 0, xp.full_like(labels, n_clusters), labels)
-            return xp.astype(named[:, :, None] == names[None, None, :], xp.float64)
-
-        inner = xp.matmul(self._absolute(weights, xp.float64), members(target))
-        return xp.matmul(xp.matrix_transpose(members(source)), inner)
+        ends = (xp.where(labels < 0, xp.full_like(labels, n_clusters), labels) for labels in (source, target))
+        rows, cols = (one_hot(xp, labels, n_clusters + 1) for labels in ends)
+        return xp.matmul(xp.matrix_transpose(rows), xp.matmul(self._absolute(weights, xp.float64), cols))
 
     def scaled_dense(
         self, shape: tuple[int, int], blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array
@@ -171,11 +163,12 @@ class ReferenceBackend:
     def permute_sparse(
         self, values: Array, keys: ShuffleKeys, items: Array, shape: tuple[int, int], *, symmetric: bool
     ) -> CsrWeights:
-        parts = [
-            sorted_csr(self.xp, values, permute_positions(self.xp, items, keys, b), shape, symmetric=symmetric)
-            for b in range(keys.rounds.shape[0])
-        ]
-        return CsrWeights(*(self.xp.stack(list(arrays)) for arrays in zip(*parts, strict=True)), shape)
+        xp, parts = self.xp, []
+        for b in range(keys.rounds.shape[0]):
+            places = permute_positions(xp, items, keys, b)
+            parts.append(sorted_csr(xp, values, places, shape, symmetric=symmetric))
+        data, indices, indptr = (xp.stack(list(arrays)) for arrays in zip(*parts, strict=True))
+        return CsrWeights(data, indices, indptr, shape)
 
     def resample_nonzero(
         self, weights: BlockWeights, index_keys: Any, noise_keys: Any, bandwidth: float

@@ -10,7 +10,7 @@ from typing import Any
 from netspectra.kernels.backend import Array
 from netspectra.kernels.reference.random import uniform
 
-__all__ = ["kmeans_restart"]
+__all__ = ["kmeans_restart", "one_hot"]
 
 
 def kmeans_restart(
@@ -29,6 +29,11 @@ def kmeans_restart(
             break
     labels = _nearest(xp, points, centres)
     return labels, _inertia(xp, points, centres, labels), iteration
+
+
+def one_hot(xp: Any, labels: Array, n_clusters: int) -> Array:
+    """Who is in which cluster, (..., n, k) float64 of zeros and ones, for int32 labels (..., n)."""
+    return xp.astype(labels[..., None] == xp.arange(n_clusters, dtype=xp.int32), xp.float64)
 
 
 def _seed_centres(xp: Any, points: Array, n_clusters: int, restart: int, key: Any) -> Array:
@@ -66,11 +71,6 @@ def _nearest(xp: Any, points: Array, centres: Array) -> Array:
     return xp.astype(xp.argmin(_centre_distances(xp, points, centres), axis=1), xp.int32)
 
 
-def _members(xp: Any, labels: Array, n_clusters: int) -> Array:
-    """Who is in which cluster, (n, k) float64 of zeros and ones."""
-    return xp.astype(labels[:, None] == xp.arange(n_clusters, dtype=xp.int32)[None, :], xp.float64)
-
-
 def _own_distances(xp: Any, points: Array, centres: Array, labels: Array) -> Array:
     return _distances(xp, xp.astype(points, xp.float64), xp.astype(xp.take(centres, labels, axis=0), xp.float64))
 
@@ -81,7 +81,7 @@ def _inertia(xp: Any, points: Array, centres: Array, labels: Array) -> float:
 
 def _relocate_empty(xp: Any, points: Array, centres: Array, labels: Array) -> Array:
     """Give each empty cluster the point farthest from its centre, ties to the lowest, each point once."""
-    counts = xp.sum(_members(xp, labels, centres.shape[0]), axis=0)
+    counts = xp.sum(one_hot(xp, labels, centres.shape[0]), axis=0)
     position = xp.arange(labels.shape[0], dtype=xp.int64)
     far = _own_distances(xp, points, centres, labels)
     for c in range(centres.shape[0]):
@@ -96,7 +96,7 @@ def _relocate_empty(xp: Any, points: Array, centres: Array, labels: Array) -> Ar
 
 def _move_centres(xp: Any, points: Array, centres: Array, labels: Array) -> tuple[Array, float]:
     """Centres become cluster means, empty ones stay; with the sum of squared movements."""
-    own = _members(xp, labels, centres.shape[0])
+    own = one_hot(xp, labels, centres.shape[0])
     counts = xp.sum(own, axis=0)[:, None]
     old = xp.astype(centres, xp.float64)
     sums = xp.matmul(xp.matrix_transpose(own), xp.astype(points, xp.float64))

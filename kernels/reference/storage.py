@@ -1,11 +1,15 @@
 """Blocks in the array-API standard: a scatter without scatter, CSR made dense, CSR made from places."""
 
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
 
 from netspectra.kernels.backend import Array
 from netspectra.kernels.weights import BlockWeights, CsrWeights
 
-__all__ = ["dense", "nonzero_ranks", "scatter", "sorted_csr"]
+__all__ = ["dense", "nonzero_ranks", "scatter", "sorted_csr", "stacked_csr"]
 
 
 def scatter(xp: Any, values: Array, places: Array, size: int) -> Array:
@@ -41,6 +45,15 @@ def dense(xp: Any, weights: BlockWeights) -> Array:
     return xp.stack(members)
 
 
+def stacked_csr(members: "Sequence[Any]", *, symmetric: bool) -> "tuple[np.ndarray[Any, Any], ...]":
+    """Values, columns and row pointers of CSR arrays on the host, padded to the longest."""
+    kept = [sp.csr_array(sp.triu(W, k=1)) if symmetric else W for W in members]
+    longest, index_type = max(W.nnz for W in kept), np.result_type(*(W.indices.dtype for W in kept))
+    values = np.stack([np.pad(W.data, (0, longest - W.nnz)) for W in kept])
+    indices = np.stack([np.pad(W.indices, (0, longest - W.nnz)) for W in kept]).astype(index_type)
+    return values, indices, np.stack([W.indptr.astype(np.int64) for W in kept])
+
+
 def sorted_csr(
     xp: Any, values: Array, places: Array, shape: tuple[int, int], *, symmetric: bool
 ) -> tuple[Array, Array, Array]:
@@ -53,9 +66,7 @@ def sorted_csr(
     places = xp.take(places, order, axis=0)
     row = xp.arange(m, dtype=xp.int64)
     starts = row * (2 * m - row - 1) // 2 if symmetric else row * n
-    rows = (
-        xp.astype(xp.searchsorted(starts[: max(m - 1, 1)] if symmetric else starts, places, side="right"), xp.int64) - 1
-    )
+    rows = xp.astype(xp.searchsorted(starts, places, side="right"), xp.int64) - 1
     cols = places - xp.take(starts, rows, axis=0) + (rows + 1 if symmetric else 0)
     indptr = xp.searchsorted(rows, xp.arange(m + 1, dtype=xp.int64))
     index_type = xp.int32 if n <= 2**31 - 1 else xp.int64

@@ -1,0 +1,61 @@
+"""Choice of solver, dtype and tolerance, from shapes alone."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from netspectra.graph.batch import GraphBatch, Structure
+
+__all__ = ["SolverName", "SolverPlan", "block_width", "explicit_fits", "plan_solver"]
+
+SolverName = Literal["auto", "dense", "lobpcg"]
+DENSE_SIZE = 1000
+"""Reduced size up to which ``solver="auto"`` is dense: where LAPACK's subset ``syevr`` and the iteration break even."""
+DENSE_ELEMENTS = 1 << 24
+"""Elements (64 MB in float32) of the explicit matrix, S or B, up to which ``solver="auto"`` is dense."""
+ESCALATE_SIZE = 4000
+"""Nodes (bipartite: twice the smaller side) up to which a member that LOBPCG cannot solve is solved densely."""
+DEFAULT_TOL = 1e-5
+FLOAT64_BELOW = 2e-6
+"""A tolerance below this cannot be reached in float32 and implies float64."""
+DEFAULT_MAXITER = 500
+
+
+@dataclass(frozen=True)
+class SolverPlan:
+    """Solver, dtype and tolerance: the same for the observed network and its nulls, or the comparison is biased."""
+
+    solver: Literal["dense", "lobpcg"]
+    dtype: Any
+    tol: float
+    maxiter: int
+    seed: int
+
+
+def plan_solver(
+    batch: GraphBatch, k: int, solver: SolverName, tol: float | None, maxiter: int | None, seed: int
+) -> SolverPlan:
+    """Settle what ``"auto"`` and None stand for, from shapes alone."""
+    size, xp = batch.structure.reduced_size, batch.backend.xp
+    narrow = size < 5 * block_width(k, size)
+    small = size <= DENSE_SIZE and _explicit_elements(batch.structure) <= DENSE_ELEMENTS
+    chosen: Literal["dense", "lobpcg"] = solver if solver != "auto" else "dense" if small or narrow else "lobpcg"
+    tolerance = DEFAULT_TOL if tol is None else float(tol)
+    dtype = xp.float64 if tolerance < FLOAT64_BELOW else batch.dtype
+    return SolverPlan(chosen, dtype, tolerance, DEFAULT_MAXITER if maxiter is None else maxiter, seed)
+
+
+def block_width(k: int, size: int) -> int:
+    """Non-trivial pairs wanted, the next one, and 2 to 8 guard vectors."""
+    return min(k + max(2, min(8, k // 3)), max(size - 1, 1))
+
+
+def explicit_fits(structure: Structure) -> bool:
+    """Whether a member that LOBPCG cannot solve may be solved from the explicit matrix instead: seconds, 128 MB."""
+    halves = 1 if structure.sides is None else 2
+    return halves * structure.reduced_size <= ESCALATE_SIZE and _explicit_elements(structure) <= ESCALATE_SIZE**2
+
+
+def _explicit_elements(structure: Structure) -> int:
+    """Elements of S, or of B where the graph is bipartite."""
+    size = structure.reduced_size
+    return size * (size if structure.sides is None else structure.n_nodes - size)

@@ -1,0 +1,135 @@
+"""Which machines there are, how they are asked for, and what each must be able to do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from inspect import signature
+
+import numpy as np
+import pytest
+
+from netspectra.errors import BackendUnavailableError, GraphError
+from netspectra.kernels import available_backends, get_backend
+from netspectra.kernels.backend import Backend
+from netspectra.kernels.cpu import CpuBackend
+from netspectra.kernels.memory import available_bytes
+from netspectra.kernels.reference import ReferenceBackend
+from netspectra.kernels.weights import CsrWeights, DenseWeights
+
+VERBS = [name for name, value in vars(Backend).items() if callable(value) and not name.startswith("_")]
+
+
+def test_names_lead_to_backends():
+    assert available_backends() == ["cpu", "reference"]
+    assert isinstance(get_backend("cpu"), CpuBackend)
+    assert isinstance(get_backend("reference"), ReferenceBackend)
+    assert get_backend() is get_backend("auto") is get_backend("cpu")
+    assert get_backend("cpu", n_threads=1) is not get_backend("cpu")
+
+
+def test_a_backend_object_is_itself():
+    machine = CpuBackend(1)
+    assert get_backend(machine) is machine
+
+
+def test_options_belong_to_a_name():
+    """An object already has its settings: options beside it would be ignored."""
+    with pytest.raises((GraphError, TypeError)):
+        get_backend(CpuBackend(1), n_threads=2)
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "CPU", "cuda:0"])
+def test_an_unknown_name_lists_the_known_ones(name):
+    with pytest.raises(GraphError, match=r"backend must be one of \['auto', 'cpu', 'reference'\]"):
+        get_backend(name)
+
+
+@pytest.mark.parametrize("thing", [None, 3, object(), CpuBackend, ReferenceBackend, np], ids=repr)
+def test_what_is_no_backend_is_refused(thing):
+    with pytest.raises(GraphError, match="backend must be a name or a backend object"):
+        get_backend(thing)
+
+
+@pytest.mark.parametrize(("name", "library"), [("cuda", "CuPy"), ("jax", "JAX")])
+def test_a_planned_backend_says_that_it_is_not_there(name, library):
+    with pytest.raises(BackendUnavailableError, match=rf"'{name}' \({library}\).*use backend='cpu'"):
+        get_backend(name)
+    with pytest.raises(RuntimeError):
+        get_backend(name, device=1)
+
+
+@pytest.mark.parametrize("n_threads", [0, -1, 1.5, True, float("nan"), float("inf"), "2", "two", [1]], ids=repr)
+def test_threads_must_be_a_positive_integer(n_threads):
+    with pytest.raises(GraphError, match="n_threads must be a positive integer or None"):
+        get_backend("cpu", n_threads=n_threads)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3, np.int64(2)])
+def test_threads_are_kept(n_threads):
+    machine = get_backend("cpu", n_threads=n_threads)
+    assert machine.n_threads == int(n_threads)
+    assert machine.in_flight(64) == int(n_threads)
+    assert machine.in_flight(1) == 1
+    assert f"n_threads={int(n_threads)}" in repr(machine)
+
+
+def test_an_absent_namespace_is_an_unavailable_backend():
+    with pytest.raises(BackendUnavailableError, match="no_such_library"):
+        get_backend("reference", xp="no_such_library")
+
+
+def test_every_verb_is_there_with_the_same_arguments(backend):
+    assert isinstance(backend, Backend)
+    assert len(VERBS) > 15
+    for name in VERBS:
+        wanted, found = (list(signature(getattr(kind, name)).parameters) for kind in (Backend, type(backend)))
+        assert wanted == found, name
+
+
+def test_what_a_backend_says_of_itself(backend):
+    assert backend.name in available_backends()
+    assert (backend.device, backend.compile_seconds >= 0, backend.n_threads >= 1) == ("cpu", True, True)
+    assert backend.available_memory() > 1 << 20
+    backend.synchronize()
+    backend.free_memory()
+    with backend.session():
+        pass
+
+
+def test_while_loop_is_a_loop(backend):
+    assert backend.while_loop(lambda s: s[0] < 10, lambda s: (s[0] + 1, s[1] + s[0]), (0, 0)) == (10, 45)
+    assert backend.while_loop(lambda _: False, lambda _: 1 / 0, 7) == 7
+
+
+def test_arrays_go_in_and_out(backend):
+    for values in (
+        np.arange(6.0).reshape(2, 3),
+        np.array([True, False]),
+        np.arange(4, dtype=np.int32),
+        np.empty((0, 3)),
+    ):
+        values.flags.writeable = False
+        back = backend.to_numpy(backend.asarray(values))
+        assert back.dtype == values.dtype
+        np.testing.assert_array_equal(back, values)
+    assert backend.to_numpy(backend.asarray([1, 2], dtype=backend.xp.float32)).dtype == np.float32
+
+
+def test_weights_know_their_shape():
+    dense = DenseWeights(np.zeros((4, 2, 3)))
+    assert (dense.shape, dense.n_members) == ((2, 3), 4)
+    csr = CsrWeights(np.zeros((4, 5)), np.zeros((1, 5), int), np.zeros((1, 3), int), (2, 9))
+    assert (csr.shape, csr.n_members) == ((2, 9), 4)
+
+
+def test_free_memory_is_a_sensible_number():
+    assert 1 << 20 < available_bytes() < 1 << 50
+
+
+def test_the_reference_loads_no_compiler():
+    code = (
+        "import sys, netspectra.kernels as k; b = k.get_backend('reference'); b.available_memory(); "
+        "sys.exit(bool({'numba', 'torch', 'netspectra.kernels.cpu'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
