@@ -30,7 +30,7 @@ def get_backend(name: Any = "auto", **options: Any) -> Backend:
     name : {"auto", "cpu", "reference"} or Backend
         ``"auto"`` takes the fastest that works here.
     **options
-        Passed on to the backend, e.g. ``n_threads=2`` for ``"cpu"``.
+        Passed on to the backend, e.g. ``n_threads=2`` or ``dtype="float64"`` for ``"cpu"``.
 
     Raises
     ------

@@ -10,10 +10,11 @@ from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 
+from netspectra.errors import GraphError
 from netspectra.kernels.keys import ShuffleKeys
 from netspectra.kernels.weights import BlockWeights, CsrWeights
 
-__all__ = ["Array", "Backend", "KMeansOutput"]
+__all__ = ["Array", "Backend", "KMeansOutput", "checked_dtype"]
 
 Array: TypeAlias = Any
 """An array of the backend's namespace."""
@@ -30,6 +31,8 @@ class Backend(Protocol):
     device: str
     n_threads: int
     compile_seconds: float
+    dtype: str | None
+    """Working dtype asked of the backend, ``"float32"`` or ``"float64"``; None: that of the graph."""
     xp: Any
     """Array namespace (array-API style) for element-wise work, ``matmul`` and reductions."""
 
@@ -161,3 +164,20 @@ class Backend(Protocol):
         squared centre movements.
         """
         ...
+
+
+def checked_dtype(dtype: Any) -> str | None:
+    """Return a backend's option `dtype` as ``"float32"``, ``"float64"`` or None.
+
+    Raises
+    ------
+    GraphError
+        If it is anything else.
+    """
+    if dtype is None:
+        return None
+    for name in ("float32", "float64"):
+        if dtype == name or dtype == getattr(np, name):
+            return name
+    msg = f"dtype must be 'float32', 'float64' or None (that of the graph), got {dtype!r}"
+    raise GraphError(msg)

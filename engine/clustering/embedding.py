@@ -4,26 +4,21 @@ This is scikit-learn's ``SpectralClustering(affinity="precomputed")`` up to the 
 published numbers. Its trivial column is constant, so it adds nothing to any distance and is left out.
 """
 
-from typing import Any
-
 from netspectra.graph.batch import GraphBatch
 from netspectra.kernels.backend import Array
 
-__all__ = ["embed"]
+__all__ = ["centred", "embed"]
 
 
 def embed(batch: GraphBatch, vectors: Array) -> Array:
-    """Centred embedding (B, n, k - 1) of eigenvectors (B, n, k), zero rows for isolated nodes.
-
-    Centring changes no distance and keeps digits. In the dtype of `vectors`.
-    """
+    """Embedding (B, n, k - 1), float64, of eigenvectors (B, n, k); zero rows for isolated nodes."""
     xp = batch.backend.xp
     scale = batch.inverse_sqrt_degrees(xp.float64) * xp.sqrt(batch.volume)[:, None]
-    points = vectors[:, :, 1:] * xp.astype(scale, vectors.dtype)[:, :, None]
-    live = xp.astype(batch.live, vectors.dtype)[:, :, None]
-    return (points - _mean(xp, points, live)) * live
+    return xp.astype(vectors[:, :, 1:], xp.float64) * scale[:, :, None]
 
 
-def _mean(xp: Any, points: Array, live: Array) -> Array:
-    """Mean over live nodes, (B, 1, d); isolated rows of `points` are zero already."""
-    return xp.sum(points, axis=1, keepdims=True) / xp.sum(live, axis=1, keepdims=True)
+def centred(batch: GraphBatch, points: Array) -> Array:
+    """Points minus their mean over live nodes, in float64: changes no distance and keeps digits in float32."""
+    xp = batch.backend.xp
+    live = xp.astype(batch.live, points.dtype)[:, :, None]
+    return (points - xp.sum(points, axis=1, keepdims=True) / xp.sum(live, axis=1, keepdims=True)) * live

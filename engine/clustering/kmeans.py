@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from netspectra.clustering.embedding import centred
 from netspectra.clustering.recipe import Recipe
 from netspectra.graph.batch import GraphBatch
 from netspectra.kernels.backend import Array
@@ -39,34 +40,44 @@ def kmeans(
 ) -> KMeansResult:
     """Cluster the embedding `points` (B, n, d) of every member, whose key is its entry in `seeds` and `replicates`.
 
+    The work is done in the run's dtype, or in float64 for members whose points are out of proportion.
+
     Only the labels of the restart of least inertia are kept, ties to the lowest, unless the recipe selects by n-cut.
     """
     backend, xp = batch.backend, batch.backend.xp
-    if points.dtype != xp.float64 and _is_spread(batch, points):
-        points = xp.astype(points, xp.float64)
-    live = xp.astype(batch.live, xp.float64)
-    n_live = xp.sum(live, axis=1)
-    squares = xp.astype(points, xp.float64) ** 2
-    tol = RELATIVE_TOL * xp.sum(squares, axis=(1, 2)) / n_live / recipe.n_clusters  # points are centred
     keys = np.concatenate([stream_keys(s, "k-means", [i]) for s, i in zip(seeds, replicates, strict=True)])
-    labels, inertia, n_iter = backend.kmeans(
-        points,
-        batch.live,
-        recipe.n_clusters,
-        recipe.n_init,
-        keys,
-        max_iter=MAX_ITER,
-        tol=tol,
-        keep_all=recipe.select == "ncut",
-    )
-    return KMeansResult(labels, inertia, n_iter)
+    spread = _is_spread(batch, points) if recipe.dtype == "float32" else [True] * batch.n_members
+    points = centred(batch, points)
+    n_live = xp.sum(xp.astype(batch.live, xp.float64), axis=1)
+    tol = RELATIVE_TOL * xp.sum(points * points, axis=(1, 2)) / n_live / recipe.n_clusters
+    parts, order = [], []
+    for dtype, wide in ((xp.float32, False), (xp.float64, True)):
+        members = [i for i, far in enumerate(spread) if far == wide]
+        if not members:
+            continue
+        chosen = backend.asarray(np.asarray(members, dtype=np.int64))
+        order += members
+        parts.append(
+            backend.kmeans(
+                xp.astype(xp.take(points, chosen, axis=0), dtype),
+                xp.take(batch.live, chosen, axis=0),
+                recipe.n_clusters,
+                recipe.n_init,
+                keys[members],
+                max_iter=MAX_ITER,
+                tol=xp.take(tol, chosen, axis=0),
+                keep_all=recipe.select == "ncut",
+            )
+        )
+    back = backend.asarray(np.argsort(np.asarray(order)))
+    return KMeansResult(*(xp.take(xp.concat(columns, axis=0), back, axis=0) for columns in zip(*parts, strict=True)))
 
 
-def _is_spread(batch: GraphBatch, points: Array) -> bool:
-    """Whether some member's largest row is out of proportion with its median row."""
-    norms: Any = batch.backend.to_numpy(batch.backend.xp.sum(points * points, axis=2))
+def _is_spread(batch: GraphBatch, points: Array) -> list[bool]:
+    """Members whose largest row is out of proportion with their median row (the trivial column, 1, counted in)."""
+    norms: Any = batch.backend.to_numpy(batch.backend.xp.sum(points * points, axis=2)) + 1.0
     live = batch.backend.to_numpy(batch.live)
-    return any(
-        row[alive].max() > _SPREAD_LIMIT**2 * max(np.median(row[alive]), np.finfo(row.dtype).tiny)
+    return [
+        bool(row[alive].max() > _SPREAD_LIMIT**2 * np.median(row[alive]))
         for row, alive in zip(norms, live, strict=True)
-    )
+    ]

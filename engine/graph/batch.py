@@ -77,7 +77,7 @@ class GraphBatch:
         One per block; a leading axis of 1 means that all members share the block.
     degrees : array, shape (B, n), float64
     dtype : dtype
-        Working dtype: float64, or float32 for everything narrower.
+        Working dtype: what the backend was asked for, else float64, or float32 for everything narrower.
     """
 
     backend: Backend
@@ -160,7 +160,7 @@ def load_batch(graphs: Sequence[LayerGraph], backend: Backend) -> GraphBatch:
         backend.load_block([g.blocks[i].weights for g in graphs], symmetric=first.blocks[i].is_symmetric)
         for i in range(len(first.blocks))
     ]
-    dtype = getattr(backend.xp, working_dtype(first.dtype).name)
+    dtype = getattr(backend.xp, backend.dtype or working_dtype(first.dtype).name)
     batch = make_batch(backend, structure, weights, dtype, len(graphs))
     if not bool(backend.xp.all(backend.xp.isfinite(batch.volume))):
         msg = "graph: the weights are so large that their sum overflows float64; divide them by a common factor"

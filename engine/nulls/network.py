@@ -12,7 +12,7 @@ from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels import get_backend
 from netspectra.kernels.weights import CsrWeights
 from netspectra.nulls.model import NULL_MODELS, NullName, prepare_null
-from netspectra.validation import require_choice, require_count, require_graph, require_seed
+from netspectra.validation import require_choice, require_graph, require_index, require_seed
 
 __all__ = ["graph_of", "null_network"]
 
@@ -42,7 +42,7 @@ def null_network(graph: LayerGraph, index: int, null: NullName = "shuffle", seed
     """
     require_graph("graph", graph, LayerGraph)
     require_choice("null", null, NULL_MODELS)
-    index, seed = require_count("index", index, 0), require_seed(seed)
+    index, seed = require_index("index", index), require_seed(seed)
     machine = get_backend("cpu")
     with machine.session():
         whole = load_batch([graph], machine)

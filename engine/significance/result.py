@@ -116,8 +116,9 @@ class ClusterabilityResult(Run):
         ]
         if self.p_interval is not None and self.p_value is not None:
             low, high = self.p_interval
+            failed = f"{self.n_failed} failed"
             lines += [
-                f"  {self.n_nulls} {self.null!r} nulls {self.null_mean:.4f} ± {self.null_sd:.4f}, {self.n_failed} failed",
+                f"  nulls {self.null_mean:.4f} ± {self.null_sd:.4f} ({self.n_nulls} by {self.null!r}, {failed})",
                 f"  z {self.z_score:.2f}, p {self.p_value:.4g} (95% interval {low:.4g} to {high:.4g})",
                 f"  percentile {self.percentile:.1f}, Cohen's d {self.cohens_d:.2f}",
             ]

@@ -22,23 +22,20 @@ def to_laplacian(operator: SymmetricOperator, values: Array, vectors: Array, k: 
     Parameters
     ----------
     operator : BipartiteGram or NormalizedAdjacency
-    values : array, shape (B, q), descending, q >= k - 1; the k-th, if there, estimates the next eigenvalue
-    vectors : array, shape (B, size, >= k - 1), orthonormal
+    values : array, shape (B, q), descending, q >= k - 1 (the reduction: q >= k)
+        The k-th estimates the next eigenvalue.
+    vectors : array, shape (B, size, q), orthonormal
     k : int
         Pairs wanted, the trivial one included; at least 2.
     n_iterations : array, shape (B,), int32
     """
-    xp = operator.batch.backend.xp
-    wanted = vectors[:, :, : k - 1]
-    nan = xp.full((values.shape[0],), xp.nan, dtype=values.dtype)
-    following = values[:, k - 1] if values.shape[1] >= k else nan
-    if isinstance(operator, BipartiteGram):
-        theta, X, residuals = _singular_ritz(operator, wanted)
-        # Below 0 is what was moved out of the way: no positive sigma is left, and the next of S is 0 (or negative).
-        following = xp.sqrt(xp.clip(following, 0.0, None))
+    if isinstance(operator, BipartiteGram):  # the pair after the wanted ones comes along, so that the gap is accurate
+        theta, X, residuals = _singular_ritz(operator, vectors[:, :, :k])
+        following = theta[:, k - 1]
+        theta, X, residuals = theta[:, : k - 1], X[:, :, : k - 1], residuals[:, : k - 1]
     else:
-        theta, X, residuals = _symmetric_ritz(operator, wanted)
-        following = xp.where(following >= -1.5, following, nan)
+        theta, X, residuals = _symmetric_ritz(operator, vectors[:, :, : k - 1])
+        following = _following(operator, values, k)
     return as_solution(operator.batch, theta, X, residuals, following, n_iterations)
 
 
@@ -65,6 +62,13 @@ def laplacian_residuals(batch: GraphBatch, eigenvalues: Array, vectors: Array) -
     xp = batch.backend.xp
     X = xp.astype(vectors, xp.float64)
     return _norms(xp, NormalizedAdjacency(batch).apply(X) - X * (1.0 - eigenvalues)[:, None, :])
+
+
+def _following(operator: SymmetricOperator, values: Array, k: int) -> Array:
+    """The k-th of `values`; NaN where there is none, or only what was moved out of the way."""
+    xp = operator.batch.backend.xp
+    nan = xp.full((values.shape[0],), xp.nan, dtype=values.dtype)
+    return xp.where(values[:, k - 1] >= -1.5, values[:, k - 1], nan) if values.shape[1] >= k else nan
 
 
 def _symmetric_ritz(operator: SymmetricOperator, X: Array) -> tuple[Array, Array, Array]:

@@ -14,6 +14,7 @@ __all__ = [
     "require_clusters",
     "require_count",
     "require_graph",
+    "require_index",
     "require_labels",
     "require_seed",
     "require_tolerance",
@@ -21,6 +22,15 @@ __all__ = [
 
 _SEED_LIMIT = 1 << 64
 C = TypeVar("C", bound=str)
+
+
+def require_index(name: str, value: Any) -> int:
+    """Return a replicate number: an integer in [0, 2**64 - 1), what the random keys have room for."""
+    number = require_count(name, value, 0)
+    if number >= _SEED_LIMIT - 1:
+        msg = f"{name} must be below 2**64 - 1, got {number}"
+        raise GraphError(msg)
+    return number
 
 
 def require_count(name: str, value: Any, minimum: int) -> int:
@@ -84,13 +94,20 @@ def require_graph(name: str, value: Any, kind: type) -> Any:
 
 def require_labels(value: Any, n_nodes: int) -> np.ndarray[Any, np.dtype[np.int32]]:
     """Return one integer label of at least -1 per node, int32."""
-    labels = np.asarray(value)
+    try:
+        labels = np.asarray(value)
+    except ValueError as error:
+        msg = f"labels must hold one label per node ({n_nodes}), got what is no array ({error})"
+        raise GraphError(msg) from error
     if labels.ndim != 1 or labels.size != n_nodes:
         msg = f"labels must hold one label per node ({n_nodes}), got shape {labels.shape}"
         raise GraphError(msg)
-    whole = labels.dtype.kind in "iu" or (labels.dtype.kind == "f" and bool(np.all(labels == np.floor(labels))))
-    if not whole or labels.size == 0 or labels.min() < -1 or labels.max() >= 2**31 - 1:
+    if labels.dtype.kind not in "iuf":
         msg = f"labels must be integers of at least -1 (-1: in no cluster), got dtype {labels.dtype}"
+        raise GraphError(msg)
+    fine = (labels >= -1) & (labels < 2**31 - 1) & (labels == np.floor(labels))
+    if not fine.all():
+        msg = f"labels must be integers of at least -1 (-1: in no cluster), got {labels[~fine][0]}"
         raise GraphError(msg)
     return labels.astype(np.int32)
 

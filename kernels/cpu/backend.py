@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from netspectra.errors import GraphError
-from netspectra.kernels.backend import KMeansOutput
+from netspectra.kernels.backend import KMeansOutput, checked_dtype
 from netspectra.kernels.cpu import draws, jit, lapack, products, sums
 from netspectra.kernels.cpu.kmeans import kmeans_restarts
 from netspectra.kernels.cpu.workers import run_tasks, single_threaded_blas
@@ -34,22 +34,26 @@ class CpuBackend:
     n_threads : int, optional
         Threads, default all that this process may use. Results do not depend on it.
 
+    dtype : {"float32", "float64"}, optional
+        Working dtype, default that of the graph (float64, or float32 for everything narrower).
+
     Raises
     ------
     GraphError
-        If `n_threads` is not a positive integer.
+        If `n_threads` is not a positive integer, or `dtype` is another.
     """
 
     name = "cpu"
     xp: Any = array_api_compat.numpy
 
-    def __init__(self, n_threads: int | None = None) -> None:
+    def __init__(self, n_threads: int | None = None, dtype: Any = None) -> None:
         allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         wrong = isinstance(n_threads, bool) or not isinstance(n_threads, int | np.integer) or n_threads < 1
         if n_threads is not None and wrong:
             msg = f"n_threads must be a positive integer or None, got {n_threads!r}"
             raise GraphError(msg)
         self.n_threads = allowed if n_threads is None else int(n_threads)
+        self.dtype = checked_dtype(dtype)
         self.device = "cpu"
         self.compile_seconds = jit.compile_seconds()
         self._cancelled = threading.Event()
@@ -84,7 +88,7 @@ class CpuBackend:
 
     def map_replicates(self, solve: "Callable[[Any, list[int]], R]", replicates: Sequence[int]) -> list[R]:
         """Each replicate is solved alone, on one thread: so its result cannot depend on wave or threads."""
-        worker = CpuBackend(1)
+        worker = CpuBackend(1, self.dtype)
         return run_tasks(lambda i: solve(worker, [i]), list(replicates), self.n_threads, worker._cancelled)
 
     def while_loop(self, cond: Callable[[S], Any], body: Callable[[S], S], state: S) -> S:

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from netspectra.errors import BackendUnavailableError
-from netspectra.kernels.backend import Array, Backend, KMeansOutput
+from netspectra.kernels.backend import Array, Backend, KMeansOutput, checked_dtype
 from netspectra.kernels.keys import ShuffleKeys
 from netspectra.kernels.memory import available_bytes
 from netspectra.kernels.reference import random
@@ -39,10 +39,15 @@ class ReferenceBackend:
     xp : str or namespace, optional
         ``"numpy"`` (default), ``"array_api_strict"``, ``"torch"``, or any namespace of the standard.
 
+    dtype : {"float32", "float64"}, optional
+        Working dtype, default that of the graph.
+
     Raises
     ------
     BackendUnavailableError
         If `xp` names a module that cannot be imported.
+    GraphError
+        If `dtype` is another.
     """
 
     name = "reference"
@@ -50,7 +55,8 @@ class ReferenceBackend:
     n_threads = 1
     compile_seconds = 0.0
 
-    def __init__(self, xp: Any = None) -> None:
+    def __init__(self, xp: Any = None, dtype: Any = None) -> None:
+        self.dtype = checked_dtype(dtype)
         self.xp: Any = _namespace("numpy" if xp is None else xp)
 
     def __repr__(self) -> str:

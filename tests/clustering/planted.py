@@ -63,7 +63,9 @@ def even_skip(sizes: tuple[int, int, int] = (20, 16, 12), k: int = 4, *, seed: i
     return ns.LayerGraph.from_blocks(layers, blocks)
 
 
-def adjacency_graph(n: int = 40, k: int = 4, *, noise: float = 0.02, seed: int = 0, sparse: bool = False) -> ns.LayerGraph:
+def adjacency_graph(
+    n: int = 40, k: int = 4, *, noise: float = 0.02, seed: int = 0, sparse: bool = False
+) -> ns.LayerGraph:
     """Draw a graph of one layer from a symmetric adjacency matrix without diagonal."""
     upper = np.triu(planted_block(n, n, k, noise, np.random.default_rng(seed)), k=1)
     A = upper + upper.T

@@ -13,7 +13,7 @@ from sklearn.cluster import KMeans
 
 import netspectra as ns
 from netspectra.clustering import Recipe, SelectName
-from netspectra.clustering.embedding import embed
+from netspectra.clustering.embedding import centred, embed
 from netspectra.clustering.kmeans import kmeans
 from netspectra.graph.batch import GraphBatch, load_batch
 from netspectra.spectrum import Solution, SolverPlan, plan_solver, solve
@@ -23,7 +23,7 @@ def embedded(graphs: list[ns.LayerGraph], k: int, backend: Any) -> tuple[GraphBa
     """Return the graphs as a batch, and their embeddings (B, n, k - 1)."""
     batch = load_batch(graphs, backend)
     solution: Solution = solve(batch, k, plan_solver(batch, k, "dense", None, None, 0), [None] * len(graphs))
-    return batch, embed(batch, solution.vectors)
+    return batch, centred(batch, embed(batch, solution.vectors))
 
 
 @pytest.mark.parametrize("make", [chain, even_skip, adjacency_graph, random_chain])

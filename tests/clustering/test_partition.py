@@ -22,7 +22,11 @@ def part() -> ns.Partition:
 
 def test_rows_by_layer_count_the_labels(part: ns.Partition) -> None:
     rows = part.by_layer()
-    assert [(row["layer"], row["size"], row["isolated"]) for row in rows] == [("in", 20, 1), ("middle", 16, 1), ("out", 12, 0)]
+    assert [(row["layer"], row["size"], row["isolated"]) for row in rows] == [
+        ("in", 20, 1),
+        ("middle", 16, 1),
+        ("out", 12, 0),
+    ]
     ends = np.cumsum([0, 20, 16, 12])
     for row, first, last in zip(rows, ends, ends[1:], strict=False):
         own = part.labels[first:last]
@@ -83,7 +87,16 @@ def test_the_verdict_says_what_it_hangs_on(part: ns.Partition) -> None:
 
 def test_the_run_is_recorded() -> None:
     part = ns.spectral_clustering(random_chain(dtype=np.float32), 3, n_init=2, select="ncut", solver="dense", seed=9)
-    recorded = (part.backend, part.device, part.dtype, part.solver, part.seed, part.n_init, part.select, part.n_clusters)
+    recorded = (
+        part.backend,
+        part.device,
+        part.dtype,
+        part.solver,
+        part.seed,
+        part.n_init,
+        part.select,
+        part.n_clusters,
+    )
     assert recorded == ("cpu", "cpu", "float32", "dense", 9, 2, "ncut", 3)
     assert {"total", "compile"} <= part.timings.keys()
     assert all(seconds >= 0 for seconds in part.timings.values())

@@ -15,7 +15,6 @@ from sklearn.metrics import adjusted_rand_score
 import netspectra as ns
 
 
-
 def peer_labels(graph: ns.LayerGraph, k: int, seed: int) -> np.ndarray:
     """Cluster a graph's adjacency matrix with scikit-learn."""
     peer = SpectralClustering(

@@ -71,7 +71,9 @@ def test_small_weights_are_folded_at_zero() -> None:
 @pytest.mark.parametrize("null", KDES)
 def test_blocks_do_not_share_their_noise(null: NullName) -> None:
     W = np.full((30, 30), 2.0)
-    one, other = (block.weights.ravel() for block in ns.null_network(ns.LayerGraph.from_weights([W, W]), 0, null).blocks)
+    one, other = (
+        block.weights.ravel() for block in ns.null_network(ns.LayerGraph.from_weights([W, W]), 0, null).blocks
+    )
     assert abs(np.corrcoef(one, other)[0, 1]) < 4 / 30
 
 

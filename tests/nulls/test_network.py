@@ -76,7 +76,9 @@ def test_is_what_the_test_scores(
     ns.clusterability_test(mixed, 3, n_nulls=10, null=null, seed=4, n_init=1, batch_size=batch_size)
     monkeypatch.undo()
     assert sorted(drawn) == list(range(10))
-    assert [drawn[index] for index in range(10)] == [bits(ns.null_network(mixed, index, null, 4)) for index in range(10)]
+    assert [drawn[index] for index in range(10)] == [
+        bits(ns.null_network(mixed, index, null, 4)) for index in range(10)
+    ]
 
 
 def test_isolated_nodes_are_removed_before_the_shuffle() -> None:

@@ -20,7 +20,14 @@ def every_bit(result: ns.ClusterabilityResult) -> list[Any]:
     """Return all that the numbers of a result consist of."""
     part, seeds = result.partition, result.seed_sensitivity
     arrays = (result.null_ncuts, seeds.ncuts, part.labels, part.eigenvalues, part.residual_norms)
-    return [*(a.tobytes() for a in arrays), result.ncut, part.inertia, result.p_value, result.z_score, result.null_status]
+    return [
+        *(a.tobytes() for a in arrays),
+        result.ncut,
+        part.inertia,
+        result.p_value,
+        result.z_score,
+        result.null_status,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -80,6 +84,25 @@ def test_an_interrupt_restores_the_threads_of_blas(n_threads: int) -> None:
         assert threading.active_count() == running
     again = ns.clusterability_test(random_chain(), 3, n_nulls=20, n_init=1, backend=machine)
     assert np.isfinite(again.null_ncuts).all()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals: Windows has another Ctrl-C")
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_ctrl_c_takes_effect_within_a_second(n_threads: int) -> None:
+    graph, machine = ns.example_graph("mnist-mlp"), ns.get_backend("cpu", n_threads=n_threads)
+    ns.clusterability_test(graph, 12, n_nulls=1, n_init=1, backend=machine)  # compiled
+    sent: list[float] = []
+
+    def press() -> None:
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    timer = threading.Timer(1.0, press)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        ns.clusterability_test(graph, 12, n_nulls=5000, batch_size=5000, progress=False, backend=machine)
+    timer.join()
+    assert time.monotonic() - sent[0] < 1.0
 
 
 def test_blas_has_one_thread_while_the_test_runs() -> None:

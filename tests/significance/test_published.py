@@ -96,7 +96,9 @@ def test_untrained_networks_have_the_published_ncut() -> None:
     for seed in range(50):
         rng = np.random.default_rng(seed)
         limits = [np.sqrt(6 / (m + n)) for m, n in pairwise(sizes)]  # Glorot uniform
-        weights = [rng.uniform(-a, a, shape).astype(np.float32) for a, shape in zip(limits, pairwise(sizes), strict=True)]
+        weights = [
+            rng.uniform(-a, a, shape).astype(np.float32) for a, shape in zip(limits, pairwise(sizes), strict=True)
+        ]
         graphs.append(ns.LayerGraph.from_weights(weights))
     ncuts = [ns.spectral_clustering(graph, 12, select="inertia").ncut for graph in graphs]
     assert np.mean(ncuts) == pytest.approx(10.295, abs=0.02)

@@ -54,7 +54,9 @@ def test_tie_width_is_that_of_the_dtype_times_k() -> None:
     assert tie_width(12, float64=False) == pytest.approx(12e-5)
 
 
-@pytest.mark.parametrize(("below", "n_nulls"), [(0, 1), (1, 1), (0, 50), (3, 50), (25, 50), (50, 50), (1, 1000), (999, 1000)])
+@pytest.mark.parametrize(
+    ("below", "n_nulls"), [(0, 1), (1, 1), (0, 50), (3, 50), (25, 50), (50, 50), (1, 1000), (999, 1000)]
+)
 def test_the_interval_is_clopper_and_pearsons(below: int, n_nulls: int) -> None:
     nulls = np.r_[np.zeros(below), np.ones(n_nulls - below)]
     low, high = compare(0.5, nulls, 1e-9).p_interval
@@ -85,7 +87,8 @@ def test_cohens_d_is_the_difference_in_pooled_standard_deviations(seed: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("observed", "nulls"), [([1.0], [1.0, 2.0]), ([1.0, 2.0], [1.0]), ([1.0, 1.0], [2.0, 2.0]), ([1.0, 1.0], [2.0, np.nan])]
+    ("observed", "nulls"),
+    [([1.0], [1.0, 2.0]), ([1.0, 2.0], [1.0]), ([1.0, 1.0], [2.0, 2.0]), ([1.0, 1.0], [2.0, np.nan])],
 )
 def test_cohens_d_is_nan_where_nothing_varies(observed: Any, nulls: Any) -> None:
     assert math.isnan(cohens_d(np.array(observed), np.array(nulls)))
