@@ -60,7 +60,11 @@ def get_backend(name: Any = "auto", **options: Any) -> Backend:
     if not options and chosen in _default:
         return _default[chosen]
     module, factory = _FACTORIES[chosen].split(":")
-    backend: Backend = getattr(import_module(module), factory)(**options)
+    try:
+        backend: Backend = getattr(import_module(module), factory)(**options)
+    except TypeError as error:
+        msg = f"backend {chosen!r} does not know these options: {error}"
+        raise GraphError(msg) from error
     if not options:
         _default[chosen] = backend
     return backend

@@ -63,7 +63,7 @@ def build_partition(
         layer_names=tuple(layer.name for layer in graph.layers),
         layer_sizes=tuple(layer.size for layer in graph.layers),
         converged=solution.converged[index],
-        status=status,
+        status="fewer_clusters" if n_nonempty < recipe.n_clusters and solution.converged[index] else status,
         n_iterations=int(host(solution.n_iterations)[index]),
         n_init=recipe.n_init,
         select=recipe.select,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from netspectra.errors import LimitError
 from netspectra.graph.batch import GraphBatch, load_batch
 from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels import Backend, get_backend
@@ -16,6 +17,10 @@ from netspectra.kernels.backend import Array
 from netspectra.validation import require_graph, require_labels
 
 __all__ = ["ClusterVolumes", "cluster_volumes", "ncut", "ncut_of"]
+
+
+MAX_LABELS = 10_000
+"""Distinct labels whose pairwise sums are still kept in memory (800 MB)."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,8 @@ def ncut(graph: LayerGraph, labels: Any, *, backend: "str | Backend" = "auto") -
     ------
     GraphError
         If there is not one integer label of at least -1 per node.
+    LimitError
+        If there are more than 10,000 distinct labels.
 
     Examples
     --------
@@ -82,6 +89,9 @@ def ncut(graph: LayerGraph, labels: Any, *, backend: "str | Backend" = "auto") -
     names, compact = np.unique(wanted[wanted >= 0], return_inverse=True)
     dense = np.full(wanted.size, -1, np.int32)
     dense[wanted >= 0] = compact
+    if names.size > MAX_LABELS:
+        msg = f"labels: at most {MAX_LABELS:,} distinct clusters, got {names.size:,}; merge some"
+        raise LimitError(msg)
     machine = get_backend(backend)
     with machine.session():
         batch = load_batch([graph], machine)

@@ -51,7 +51,8 @@ class Partition(Run):
     layer_sizes : tuple of int
     converged : bool
     status : str
-        As of :class:`~netspectra.spectrum.Eigenpairs`, or ``"disconnected"``.
+        As of :class:`~netspectra.spectrum.Eigenpairs`, ``"disconnected"``, or ``"fewer_clusters"`` where k-means left
+        some empty.
     n_iterations, n_init : int
     select : str
     """

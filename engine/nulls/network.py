@@ -33,7 +33,7 @@ def null_network(graph: LayerGraph, index: int, null: NullName = "shuffle", seed
     -------
     LayerGraph
         The layers of `graph` without its isolated nodes (weights are shuffled after their removal), so smaller where
-        there are any; storage of each block as in `graph`.
+        there are any; storage of each block as in `graph`, except that the KDE models give 16-bit blocks in float32.
 
     Raises
     ------

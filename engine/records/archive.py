@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,19 @@ from netspectra.errors import FileFormatError
 __all__ = ["read_archive", "write_archive"]
 
 HEADER = "header"
+_DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    TypeError,
+    MemoryError,
+    RecursionError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""All that reading a damaged archive has been seen to raise."""
 
 
 def write_archive(
@@ -26,6 +40,7 @@ def write_archive(
     try:
         with os.fdopen(handle, "wb") as stream:
             np.savez_compressed(stream, allow_pickle=False, **{HEADER: text, **arrays})
+        Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -44,13 +59,33 @@ def read_archive(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
         msg = f"{path}: no such file; expected a result saved with .save(path)"
         raise FileFormatError(msg)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        with Path(path).open("rb") as stream:
+            found = np.load(stream, allow_pickle=False)
+            if not isinstance(found, np.lib.npyio.NpzFile):
+                msg = "one array, not an archive"
+                raise ValueError(msg)
+            with found as archive:
+                arrays = {name: np.asarray(_require_array(archive[name])) for name in archive.files}
         header = json.loads(arrays.pop(HEADER).tobytes().decode())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        msg = f"{path}: not a netspectra result ({error}); expected an .npz saved with .save(path)"
+    except _DAMAGE as error:
+        msg = f"{path}: not a netspectra result, or a damaged one ({error}); expected an .npz saved with .save(path)"
         raise FileFormatError(msg) from error
     if not isinstance(header, dict):
         msg = f"{path}: not a netspectra result (its header is not a JSON object)"
         raise FileFormatError(msg)
     return header, arrays
+
+
+def _require_array(value: Any) -> Any:
+    """Refuse a member that is no array, which NumPy hands over as bytes."""
+    if not isinstance(value, np.ndarray):
+        msg = "a member that is not an array"
+        raise ValueError(msg)
+    return value
+
+
+def _umask() -> int:
+    """The process's file mode mask, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

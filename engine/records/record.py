@@ -62,7 +62,7 @@ class Record:
             raise FileFormatError(msg)
         try:
             record = _decode(header["record"], arrays)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             msg = f"{path}: not a complete netspectra result ({error!r}); save it again"
             raise FileFormatError(msg) from error
         if not isinstance(record, cls):

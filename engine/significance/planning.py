@@ -10,6 +10,7 @@ from netspectra.errors import GraphError, LimitError
 from netspectra.graph.batch import Structure
 from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels.backend import Backend
+from netspectra.nulls import NullName
 from netspectra.records import Record
 from netspectra.validation import require_count
 
@@ -43,10 +44,10 @@ class RunPlan(Record):
     memory_limit: int
 
 
-def replicate_bytes(graph: LayerGraph, recipe: Recipe) -> int:
+def replicate_bytes(graph: LayerGraph, recipe: Recipe, null: NullName = "shuffle") -> int:
     """Estimated bytes that drawing and solving one null replicate takes, beyond the network's own weights."""
     item, k = np.dtype(recipe.dtype).itemsize, recipe.n_clusters
-    weights = sum(_block_bytes(block) for block in graph.blocks if block.learned)
+    weights = sum(_block_bytes(block, null) for block in graph.blocks if block.learned)
     n, width = graph.n_nodes, k + 9
     if recipe.solver.solver == "dense":
         sizes = _sides(graph)
@@ -71,7 +72,11 @@ def plan_run(
     """
     if memory_limit is None:
         limit = int(MEMORY_FRACTION * backend.available_memory())
-    elif isinstance(memory_limit, int | float | np.number) and not isinstance(memory_limit, bool) and memory_limit > 0:
+    elif (
+        isinstance(memory_limit, int | float | np.number)
+        and not isinstance(memory_limit, bool)
+        and 0 < memory_limit < np.inf
+    ):
         limit = int(memory_limit)
     else:
         msg = f"memory_limit must be a positive number of bytes or None, got {memory_limit!r}"
@@ -94,10 +99,11 @@ def plan_run(
     )
 
 
-def _block_bytes(block: Any) -> int:
-    if block.is_sparse:
-        return int(block.n_stored * (3 * block.dtype.itemsize + 40))
-    return int(block.n_stored * block.dtype.itemsize)
+def _block_bytes(block: Any, null: NullName) -> int:
+    resampled = null.startswith("kde")
+    item = max(4, block.dtype.itemsize) if resampled else block.dtype.itemsize
+    held = 2 if null == "kde" else 1  # shuffled, then resampled
+    return int(block.n_stored * ((3 * item + 40) if block.is_sparse else item * held + resampled))
 
 
 def _sides(graph: LayerGraph) -> tuple[int, int]:

@@ -56,8 +56,11 @@ class NullSolver:
         found = cluster_batch(batch, solution, self.recipe, [self.recipe.seed] * len(replicates), list(replicates))
         ncuts, iterations = backend.to_numpy(found.ncut), backend.to_numpy(solution.n_iterations)
         residuals = backend.to_numpy(xp.max(solution.residual_norms, axis=1))
+        n_nonempty = (backend.to_numpy(found.volumes.volume) > 0).sum(axis=1)
         outcomes = []
-        for i, status in enumerate(solution.status):
+        for i, solved in enumerate(solution.status):
+            few = solution.converged[i] and n_nonempty[i] < self.recipe.n_clusters
+            status = "fewer_clusters" if few else solved
             value = float(ncuts[i]) if solution.converged[i] else float("nan")
             packed = self._disconnected_ncut(batch, solution, i)
             verdict = (value, status) if packed is None else (packed, "disconnected")

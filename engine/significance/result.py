@@ -37,7 +37,8 @@ class ClusterabilityResult(Run):
     seed_sensitivity : SeedSensitivity
         The observed network over 20 further k-means seeds.
     status : str
-        ``"ok"``, ``"no_nulls"``, ``"degenerate_null"`` or ``"not_converged"`` (the observed network).
+        ``"ok"``, ``"no_nulls"``, ``"degenerate_null"`` (the nulls do not vary, or are too few to) or
+        ``"not_converged"`` (the observed network).
     null_status : dict of str to int
         How many nulls ended in which status.
     plan : RunPlan
@@ -91,6 +92,8 @@ class ClusterabilityResult(Run):
         if self.status == "not_converged":
             return f"Not to be relied on: the observed network's eigenpairs did not converge (p = {self.p_value:.3g})."
         compared = f"n-cut {self.ncut:.4f} against {self.null_mean:.4f} for {self.n_nulls} {self.null!r} null networks"
+        if self.n_nulls - self.n_failed < 2:
+            return f"Cannot tell: {compared}, too few to know their spread; take more."
         if self.status == "degenerate_null":
             return f"Cannot tell: {compared}, which do not vary at all."
         if self.seed_sensitivity.sensitive:

@@ -12,6 +12,7 @@ STATUS_MEANING = {
     "escalated_float64": "converged only after the solve was repeated in float64",
     "escalated_dense": "converged only after the iteration was replaced by a dense solve",
     "not_converged": "some residual exceeds the tolerance; raise maxiter or use solver='dense'",
+    "fewer_clusters": "k-means left some clusters empty",
     "disconnected": "the graph has at least k connected components; no eigenproblem was solved",
 }
 """Every status of a solve, and what it means."""

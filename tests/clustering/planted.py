@@ -1,7 +1,7 @@
 """Graphs with a known answer: modules planted in chains, sparse chains, adjacency graphs and graphs with an even skip.
 
-Every node of every layer belongs to one of `k` modules; an edge inside a module has a weight between 0.5 and 1.5, an edge
-across modules `noise` times that, and signs are drawn at random (the graph is of absolute weights).
+Every node of every layer belongs to one of `k` modules; an edge inside a module has a weight between 0.5 and 1.5, an
+edge across modules `noise` times that, and signs are drawn at random (the graph is of absolute weights).
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ def test_large_indices_and_seeds_are_keys_like_any_other(number: int) -> None:
 def test_no_learned_block_leaves_nothing_to_shuffle() -> None:
     layers = [ns.Layer("a", 6), ns.Layer("b", 5)]
     graph = ns.LayerGraph.from_blocks(layers, [ns.Block(0, 1, sparse_weights(6, 5, 1.0), learned=False)])
-    with pytest.raises(GraphError, match="no block is learned, so there is nothing to shuffle.*learned=True"):
+    with pytest.raises(GraphError, match=r"no block is learned, so there is nothing to shuffle.*learned=True"):
         ns.null_network(graph, 0)
     with pytest.raises(GraphError, match="no block is learned"):
         ns.clusterability_test(graph, 2, n_nulls=3)

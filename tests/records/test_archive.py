@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +45,15 @@ def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes()
 
 
-class Disk:
-    """Stand in for NumPy's writer: writes a little, then fails."""
+def full_disk(failure: BaseException) -> Callable[..., None]:
+    """Stand in for NumPy's writer: write a little, then fail."""
 
-    def __init__(self, failure: BaseException) -> None:
-        self.failure = failure
-
-    def __call__(self, stream: Any, **arrays: Any) -> None:
+    def write(stream: Any, **arrays: Any) -> None:
         stream.write(b"PK\x03\x04 half a file")
         stream.flush()
-        raise self.failure
+        raise failure
+
+    return write
 
 
 FAILURES = [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt(), MemoryError()]
@@ -67,7 +67,7 @@ def test_a_write_that_fails_midway_leaves_what_was_there(
     path = tmp_path / "x.npz"
     if earlier:
         write_archive(path, {"number": 1}, ARRAYS)
-    monkeypatch.setattr(archive.np, "savez_compressed", Disk(failure))
+    monkeypatch.setattr(archive.np, "savez_compressed", full_disk(failure))
     with pytest.raises(type(failure)):
         write_archive(path, {"number": 2}, ARRAYS)
     monkeypatch.undo()

@@ -64,9 +64,9 @@ def test_the_limit_is_one_in_a_hundred() -> None:
     short = [i for i in range(300) if n_live(ns.null_network(graph, i)) < 13]
     assert len(short) == 1
     assert short[0] < 98
-    with pytest.raises(NullFailureError, match="^1 of 99 "):
+    with pytest.raises(NullFailureError, match=r"^1 of 99 "):
         ns.clusterability_test(graph, 13, n_nulls=99, n_init=1)
-    with pytest.warns(RuntimeWarning, match="^1 of 100 "):
+    with pytest.warns(RuntimeWarning, match=r"^1 of 100 "):
         ns.clusterability_test(graph, 13, n_nulls=100, n_init=1)
 
 

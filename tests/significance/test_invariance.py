@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,17 @@ def test_waves_and_threads_change_no_bit_of_other_graphs(make: Any) -> None:
         result = ns.clusterability_test(make(), 4, n_nulls=15, n_init=2, batch_size=batch_size, backend=machine)
         found.append(every_bit(result))
     assert found[0] == found[1]
+
+
+def test_tests_run_side_by_side_do_not_meet() -> None:
+    graphs = [random_chain((30, 24, 18), dtype=np.float32, seed=seed) for seed in range(4)]
+
+    def run(graph: ns.LayerGraph) -> list[Any]:
+        return every_bit(ns.clusterability_test(graph, 4, n_nulls=20, n_init=2, progress=False))
+
+    alone = [run(graph) for graph in graphs]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(run, graphs)) == alone
 
 
 def test_more_nulls_only_append() -> None:
