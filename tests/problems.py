@@ -294,7 +294,7 @@ PROBLEMS = [
     Problem("lateral", _lateral, 4),
     Problem("adjacency-dense", _random_adjacency, 5),
     Problem("adjacency-sparse", lambda t: _random_adjacency(t, sparse=True), 5),
-    Problem("mirrored", _mirrored, 3),
+    Problem("mirrored", _mirrored, 2),
     Problem("isolated-and-low-rank", _isolated_and_low_rank, 8),
     Problem("isolated-on-the-large-side", _more_isolated_on_the_large_side, 6),
     Problem("pruned", _pruned, 6),

@@ -63,7 +63,10 @@ class NormalizedAdjacency:
         return _joined(xp, parts, structure.sizes, Y) * scale
 
     def dense(self, dtype: Any) -> Array:
-        """``S`` with the trivial eigenvalue moved to -3, and isolated nodes there too: below everything wanted."""
+        """``S`` with the trivial eigenvalue moved to -3 and isolated nodes to places in [-4, -3): below all wanted.
+
+        Each to a place of its own, because LAPACK's ``syevr`` may lose eigenvalues where a subset ends in a cluster.
+        """
         xp, structure = self.batch.backend.xp, self.batch.structure
         scale = self.batch.inverse_sqrt_degrees(dtype)
         corners: list[tuple[BlockWeights, int, int, bool]] = []
@@ -72,8 +75,9 @@ class NormalizedAdjacency:
             corners += [(block, row, col, False), (block, col, row, True)]
         S = self.batch.backend.scaled_dense((self.size, self.size), corners, scale, scale)
         trivial = self.trivial(dtype)
-        dead = xp.astype(~self.batch.live, dtype)
-        return S - 4 * trivial * xp.matrix_transpose(trivial) - 3 * dead[:, :, None] * xp.eye(self.size, dtype=dtype)
+        places = 3 + (xp.arange(self.size, dtype=dtype) + 1) / self.size
+        dead = (xp.astype(~self.batch.live, dtype) * places)[:, :, None] * xp.eye(self.size, dtype=dtype)
+        return S - xp.matmul(4 * trivial, xp.matrix_transpose(trivial)) - dead
 
     def trivial(self, dtype: Any) -> Array:
         """``sqrt(d / vol)``, (B, n, 1)."""

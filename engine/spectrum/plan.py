@@ -8,8 +8,8 @@ from netspectra.graph.batch import GraphBatch, Structure
 __all__ = ["SolverName", "SolverPlan", "block_width", "explicit_fits", "plan_solver"]
 
 SolverName = Literal["auto", "dense", "lobpcg"]
-DENSE_SIZE = 1000
-"""Reduced size up to which ``solver="auto"`` is dense: where LAPACK's subset ``syevr`` and the iteration break even."""
+DENSE_SIZE = 1200
+"""Reduced size up to which ``solver="auto"`` is dense: there LAPACK's ``syevr`` and the iteration took 67 ms each."""
 DENSE_ELEMENTS = 1 << 24
 """Elements (64 MB in float32) of the explicit matrix, S or B, up to which ``solver="auto"`` is dense."""
 ESCALATE_SIZE = 4000

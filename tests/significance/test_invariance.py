@@ -117,7 +117,7 @@ def test_both_solvers_sample_the_same_distribution() -> None:
     dense, lobpcg = (ns.clusterability_test(graph, 5, n_nulls=150, n_init=5, solver=s) for s in ("dense", "lobpcg"))
     assert (dense.solver, lobpcg.solver) == ("dense", "lobpcg")
     assert dense.n_failed == lobpcg.n_failed == 0
-    assert stats.ks_2samp(dense.null_ncuts, lobpcg.null_ncuts).pvalue > 0.01
+    assert stats.ks_2samp(dense.null_ncuts, lobpcg.null_ncuts, method="asymp").pvalue > 0.01
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -88,7 +88,7 @@ def test_an_interrupt_restores_the_threads_of_blas(n_threads: int) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals: Windows has another Ctrl-C")
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_ctrl_c_takes_effect_within_a_second(n_threads: int) -> None:
+def test_ctrl_c_takes_effect_within_a_second(n_threads: int, request: pytest.FixtureRequest) -> None:
     graph, machine = ns.example_graph("mnist-mlp"), ns.get_backend("cpu", n_threads=n_threads)
     ns.clusterability_test(graph, 12, n_nulls=1, n_init=1, backend=machine)  # compiled
     sent: list[float] = []
@@ -99,6 +99,8 @@ def test_ctrl_c_takes_effect_within_a_second(n_threads: int) -> None:
 
     timer = threading.Timer(1.0, press)
     timer.start()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits SIGINT ignored
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with pytest.raises(KeyboardInterrupt):
         ns.clusterability_test(graph, 12, n_nulls=5000, batch_size=5000, progress=False, backend=machine)
     timer.join()

@@ -174,3 +174,18 @@ def test_the_scale_of_float32_weights_does_not_matter(solver: Any, scale: float)
     scaled = ns.eigenpairs(graph, 4, solver=solver)
     assert_accepted(scaled, graph, np.linalg.eigvalsh(laplacian(graph)))
     np.testing.assert_allclose(scaled.eigenvalues, plain.eigenvalues, rtol=0, atol=1e-2 if scale < 1e-40 else 2e-5)
+
+
+@pytest.mark.parametrize("solver", ["dense", "lobpcg"])
+def test_as_many_pairs_as_live_nodes_beside_many_isolated_ones(solver: Any) -> None:
+    """The cut is then between what is wanted and what was moved out of the way."""
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        A = np.triu(rng.standard_normal((24, 24)) * (rng.random((24, 24)) < 0.5), 1)
+        dead = rng.permutation(24)[: 10 + seed % 8]
+        A[dead, :] = A[:, dead] = 0.0
+        graph = ns.LayerGraph.from_adjacency(A + A.T)
+        live = A.any(axis=0) | A.any(axis=1)
+        spectrum = np.linalg.eigvalsh(laplacian(graph)[np.ix_(live, live)])
+        for k in (spectrum.size - 1, spectrum.size):
+            assert_accepted(ns.eigenpairs(graph, k, solver=solver), graph, spectrum)
