@@ -12,6 +12,7 @@ from netspectra.graph.batch import GraphBatch
 from netspectra.graph.layer_graph import LayerGraph
 from netspectra.records.version import installed_version
 from netspectra.spectrum import Solution
+from netspectra.spectrum.plan import is_unique
 
 __all__ = ["build_partition"]
 
@@ -57,7 +58,7 @@ def build_partition(
         eigenvalues=values,
         residual_norms=residuals,
         gap=gap,
-        unique=bool(np.isnan(gap)) or gap > 100 * epsilon,
+        unique=is_unique(gap, epsilon, recipe.solver, status),
         inertia=float(host(clustering.inertia)[index]),
         clusters=clusters,
         layer_names=tuple(layer.name for layer in graph.layers),

@@ -12,7 +12,7 @@ from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels import Backend, get_backend
 from netspectra.records import Run
 from netspectra.records.version import installed_version
-from netspectra.spectrum.plan import SolverName, SolverPlan, plan_solver
+from netspectra.spectrum.plan import SolverName, SolverPlan, is_unique, plan_solver
 from netspectra.spectrum.solution import STATUS_MEANING, Solution
 from netspectra.spectrum.solve import solve
 from netspectra.validation import (
@@ -203,8 +203,6 @@ def _one(machine: Backend, solution: Solution, i: int, plan: SolverPlan, timings
     values = machine.to_numpy(solution.eigenvalues)[i]
     vectors = machine.to_numpy(solution.vectors)[i]
     gap = float(machine.to_numpy(solution.next_eigenvalue)[i]) - float(values[-1])
-    iterated = plan.solver == "lobpcg" and solution.status[i] != "escalated_dense"
-    blur = max(100 * float(np.finfo(vectors.dtype).eps), 2 * plan.tol if iterated else 0.0)
     return Eigenpairs(
         version=installed_version(),
         backend=machine.name,
@@ -218,7 +216,7 @@ def _one(machine: Backend, solution: Solution, i: int, plan: SolverPlan, timings
         eigenvectors=vectors,
         residual_norms=machine.to_numpy(solution.residual_norms)[i],
         gap=gap,
-        unique=bool(np.isnan(gap)) or gap > blur,
+        unique=is_unique(gap, float(np.finfo(vectors.dtype).eps), plan, solution.status[i]),
         n_iterations=int(machine.to_numpy(solution.n_iterations)[i]),
         converged=solution.converged[i],
         status=solution.status[i],

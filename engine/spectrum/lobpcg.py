@@ -20,8 +20,11 @@ __all__ = ["LobpcgState", "lobpcg"]
 REFRESH_EVERY = 30
 """Iterations after which the product with X is recomputed, which ends the drift of its linear combinations."""
 SETTLED = 0.1
-"""Residual, in tolerances, below which a column gets no new direction. Columns just inside the tolerance still help the
-others: with 1 instead, the last column of a graph of 2e8 edges stalled at 1.2 tolerances, 60 iterations instead of 45."""
+"""Residual, in tolerances, below which a column gets no new direction.
+
+Columns just inside the tolerance still help the others: with 1 instead, the last column of a graph of 2e8 edges stalled
+at 1.2 tolerances, and took 60 iterations instead of 45.
+"""
 STALLED_AFTER = 60
 """Iterations without a better residual after which a member is given up (to be escalated)."""
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from netspectra.graph.batch import GraphBatch, Structure
 
-__all__ = ["SolverName", "SolverPlan", "block_width", "explicit_fits", "plan_solver"]
+__all__ = ["SolverName", "SolverPlan", "block_width", "explicit_fits", "is_unique", "plan_solver"]
 
 SolverName = Literal["auto", "dense", "lobpcg"]
 DENSE_SIZE = 1200
@@ -47,6 +47,15 @@ def plan_solver(
 def block_width(k: int, size: int) -> int:
     """Non-trivial pairs wanted, the next one, and 2 to 8 guard vectors."""
     return min(k + max(2, min(8, k // 3)), max(size - 1, 1))
+
+
+def is_unique(gap: float, epsilon: float, plan: SolverPlan, status: str) -> bool:
+    """Whether the gap behind the last eigenvalue is open beyond what the solve can tell (a NaN: there is no next one).
+
+    `epsilon` is the unit roundoff of the vectors; LOBPCG's eigenvalues are good to its tolerance.
+    """
+    iterated = plan.solver == "lobpcg" and status not in ("escalated_dense", "disconnected")
+    return gap != gap or gap > max(100 * epsilon, 2 * plan.tol if iterated else 0.0)
 
 
 def explicit_fits(structure: Structure) -> bool:

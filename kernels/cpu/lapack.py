@@ -30,7 +30,8 @@ def _syevr(dtype: "np.dtype[Any]") -> Any:
 def largest_eigenpairs(A: "np.ndarray[Any, Any]", k: int) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
     """Return the `k` largest eigenvalues (descending) and their orthonormal eigenvectors (n, k) of a symmetric `A`.
 
-    `A` (n, n), float32 or float64, C-contiguous, is overwritten.
+    `A` (n, n), float32 or float64, C-contiguous, is left as it is. Where ``syevr`` finds fewer than `k` (it happens when
+    the subset ends inside an exactly repeated eigenvalue), all are computed.
 
     Raises
     ------
@@ -38,17 +39,30 @@ def largest_eigenpairs(A: "np.ndarray[Any, Any]", k: int) -> "tuple[np.ndarray[A
         If LAPACK's ``syevr`` reports a failure.
     """
     n = A.shape[0]
+    values, vectors, found, info = _call_syevr(A.copy(), k)
+    if info == 0 and found < k < n:
+        values, vectors, found, info = _call_syevr(A.copy(), n)
+    if info != 0 or found < k:
+        msg = f"LAPACK syevr failed on a {n} x {n} matrix: info {info}, {found} of {k} eigenpairs found"
+        raise np.linalg.LinAlgError(msg)
+    return values[found - k : found][::-1].copy(), vectors[found - k : found][::-1].T.copy()
+
+
+def _call_syevr(A: "np.ndarray[Any, Any]", k: int) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], int, int]":
+    """Call ``syevr`` for the `k` largest (all, if k = n); A is overwritten. Values ascend, vectors are rows."""
+    n = A.shape[0]
     values, vectors = np.empty(n, A.dtype), np.empty((k, n), A.dtype)
     support, found, info = np.empty(2 * max(k, 1), np.intc), ctypes.c_int(0), ctypes.c_int(0)
     real = ctypes.c_float if A.dtype == np.float32 else ctypes.c_double
     first, last, order = ctypes.c_int(n - k + 1), ctypes.c_int(n), ctypes.c_int(n)
     zero, bound = real(0.0), real(0.0)
+    span = ctypes.c_char_p(b"A" if k == n else b"I")
 
     def call(work: Any, lwork: int, iwork: Any, liwork: int) -> None:
         length, ilength = ctypes.c_int(lwork), ctypes.c_int(liwork)
         ref = ctypes.byref
         _syevr(A.dtype)(
-            ctypes.c_char_p(b"V"), ctypes.c_char_p(b"I"), ctypes.c_char_p(b"L"), ref(order), A.ctypes.data, ref(order),
+            ctypes.c_char_p(b"V"), span, ctypes.c_char_p(b"L"), ref(order), A.ctypes.data, ref(order),
             ref(zero), ref(zero), ref(first), ref(last), ref(bound), ref(found), values.ctypes.data,
             vectors.ctypes.data, ref(order), support.ctypes.data, work.ctypes.data, ref(length), iwork.ctypes.data,
             ref(ilength), ref(info),
@@ -58,7 +72,4 @@ def largest_eigenpairs(A: "np.ndarray[Any, Any]", k: int) -> "tuple[np.ndarray[A
     call(work, -1, iwork, -1)
     lwork, liwork = int(work[0]), int(iwork[0])
     call(np.empty(lwork, A.dtype), lwork, np.empty(liwork, np.intc), liwork)
-    if info.value != 0 or found.value != k:
-        msg = f"LAPACK syevr failed on a {n} x {n} matrix: info {info.value}, {found.value} of {k} eigenpairs found"
-        raise np.linalg.LinAlgError(msg)
-    return values[:k][::-1].copy(), vectors[::-1].T.copy()
+    return values, vectors, found.value, info.value
