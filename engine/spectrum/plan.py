@@ -1,5 +1,6 @@
 """Choice of solver, dtype and tolerance, from shapes alone."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -55,7 +56,7 @@ def is_unique(gap: float, epsilon: float, plan: SolverPlan, status: str) -> bool
     `epsilon` is the unit roundoff of the vectors; LOBPCG's eigenvalues are good to its tolerance.
     """
     iterated = plan.solver == "lobpcg" and status not in ("escalated_dense", "disconnected")
-    return gap != gap or gap > max(100 * epsilon, 2 * plan.tol if iterated else 0.0)
+    return math.isnan(gap) or gap > max(100 * epsilon, 2 * plan.tol if iterated else 0.0)
 
 
 def explicit_fits(structure: Structure) -> bool:

@@ -30,8 +30,8 @@ def _syevr(dtype: "np.dtype[Any]") -> Any:
 def largest_eigenpairs(A: "np.ndarray[Any, Any]", k: int) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
     """Return the `k` largest eigenvalues (descending) and their orthonormal eigenvectors (n, k) of a symmetric `A`.
 
-    `A` (n, n), float32 or float64, C-contiguous, is left as it is. Where ``syevr`` finds fewer than `k` (it happens when
-    the subset ends inside an exactly repeated eigenvalue), all are computed.
+    `A` (n, n), float32 or float64, C-contiguous, is left as it is. Where ``syevr`` finds fewer than `k` (it happens
+    when the subset ends inside an exactly repeated eigenvalue), all are computed.
 
     Raises
     ------
