@@ -12,12 +12,12 @@ from netspectra.clustering.ncut import cluster_volumes, ncut_of
 from netspectra.clustering.packing import pack_components
 from netspectra.clustering.partition import Partition
 from netspectra.clustering.recipe import Recipe, SelectName
+from netspectra.graph.admission import as_graphs, check_live
 from netspectra.graph.batch import GraphBatch, load_batch
 from netspectra.graph.components import component_labels
 from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels import Backend, get_backend
 from netspectra.spectrum import Solution, SolverName, plan_solver, solve
-from netspectra.spectrum.eigenpairs import check_graphs, check_live
 from netspectra.validation import require_choice, require_count, require_seed, require_tolerance
 
 __all__ = ["SelectName", "cluster_graphs", "spectral_clustering"]
@@ -96,7 +96,7 @@ def spectral_clustering(
     [[3, 3], [3, 3]]
     """
     machine = get_backend(backend)
-    graphs = check_graphs(graph)
+    graphs = as_graphs(graph)
     require_choice("solver", solver, get_args(SolverName))
     require_choice("select", select, get_args(SelectName))
     require_count("n_clusters", n_clusters, 2)

@@ -13,6 +13,7 @@ from netspectra.clustering import Partition, Recipe, SelectName
 from netspectra.clustering.build import build_partition
 from netspectra.clustering.spectral import cluster_graphs
 from netspectra.errors import NullFailureError
+from netspectra.graph.admission import check_live
 from netspectra.graph.batch import GraphBatch, load_batch
 from netspectra.graph.compact import compact
 from netspectra.graph.layer_graph import LayerGraph
@@ -26,7 +27,6 @@ from netspectra.significance.result import ClusterabilityResult
 from netspectra.significance.sensitivity import N_SEEDS, further_ncuts, seed_sensitivity
 from netspectra.significance.statistics import cohens_d, compare, tie_width
 from netspectra.spectrum import SolverName, plan_solver
-from netspectra.spectrum.eigenpairs import check_live
 from netspectra.validation import require_choice, require_count, require_graph, require_seed, require_tolerance
 
 __all__ = ["clusterability_test"]

@@ -7,7 +7,8 @@ from typing import Any, get_args, overload
 
 import numpy as np
 
-from netspectra.graph.batch import GraphBatch, load_batch
+from netspectra.graph.admission import as_graphs, check_live
+from netspectra.graph.batch import load_batch
 from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels import Backend, get_backend
 from netspectra.records import Run
@@ -17,14 +18,12 @@ from netspectra.spectrum.solution import STATUS_MEANING, Solution
 from netspectra.spectrum.solve import solve
 from netspectra.validation import (
     require_choice,
-    require_clusters,
     require_count,
-    require_graph,
     require_seed,
     require_tolerance,
 )
 
-__all__ = ["Eigenpairs", "check_graphs", "check_live", "eigenpairs"]
+__all__ = ["Eigenpairs", "eigenpairs"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -149,7 +148,7 @@ def eigenpairs(
     ``|AZ - ZD| / (|A| n ulp) < 30``. Whatever fails is returned with ``status="not_converged"``, never unflagged.
     """
     machine = get_backend(backend)
-    graphs = check_graphs(graph)
+    graphs = as_graphs(graph)
     require_choice("solver", solver, get_args(SolverName))
     tol, seed = require_tolerance(tol), require_seed(seed)
     if maxiter is not None:
@@ -165,38 +164,6 @@ def eigenpairs(
     timings = {"total": time.perf_counter() - started, "compile": machine.compile_seconds}
     found = [_one(machine, solution, i, plan, timings) for i in range(len(graphs))]
     return found[0] if isinstance(graph, LayerGraph) else found
-
-
-def check_graphs(graph: Any) -> list[LayerGraph]:
-    """Return the graphs of a call as a list."""
-    members = [graph] if isinstance(graph, LayerGraph) or not isinstance(graph, list | tuple) else list(graph)
-    return [
-        require_graph("graph" if len(members) == 1 else f"graph[{i}]", g, LayerGraph) for i, g in enumerate(members)
-    ]
-
-
-def check_live(batch: GraphBatch, graphs: list[LayerGraph], name: str, k: int) -> None:
-    """Refuse a learned block without any weight, and more clusters than there are non-isolated nodes."""
-    from netspectra.errors import GraphError
-
-    n_live = batch.backend.to_numpy(batch.live).sum(axis=1)
-    for graph, live in zip(graphs, n_live, strict=True):
-        for number, block in enumerate(graph.blocks):
-            if block.learned and not _has_weight(batch, number):
-                ends = " -> ".join(graph.layers[int(i)].name for i in (block.source, block.target))
-                msg = (
-                    f"blocks[{number}] ({ends}): all weights are zero, expected at least one non-zero; the layers it "
-                    "joins are cut apart: check the checkpoint or its pruning, or leave the block out"
-                )
-                raise GraphError(msg)
-        require_clusters(name, k, 1, int(live))
-
-
-def _has_weight(batch: GraphBatch, number: int) -> bool:
-    """Whether every member has a non-zero weight in a block: some row of it has a positive sum."""
-    xp = batch.backend.xp
-    rows, _ = batch.backend.block_degrees(batch.weights[number])
-    return bool(xp.all(xp.any(rows > 0, axis=1)))
 
 
 def _one(machine: Backend, solution: Solution, i: int, plan: SolverPlan, timings: dict[str, float]) -> Eigenpairs:

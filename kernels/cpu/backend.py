@@ -14,6 +14,8 @@ from netspectra.errors import GraphError
 from netspectra.kernels.backend import KMeansOutput, checked_dtype
 from netspectra.kernels.cpu import draws, jit, lapack, products, sums
 from netspectra.kernels.cpu.kmeans import kmeans_restarts
+from netspectra.kernels.cpu.panels import contiguous_panels
+from netspectra.kernels.cpu.scaled import scaled_dense
 from netspectra.kernels.cpu.workers import run_tasks, single_threaded_blas
 from netspectra.kernels.keys import ShuffleKeys
 from netspectra.kernels.memory import available_bytes
@@ -111,7 +113,7 @@ class CpuBackend:
             if isinstance(weights, CsrWeights):
                 sums.add_degrees_csr(*_csr_member(weights, b), rows[b], cols[b])
                 continue
-            for first, last, read in products.contiguous_panels(weights.values[b]):
+            for first, last, read in contiguous_panels(weights.values[b]):
                 panel, swapped = read(slice(first, last))
                 ends = (rows[b, first:last], cols[b])
                 sums.add_degrees_dense(panel, *(ends[::-1] if swapped else ends))
@@ -130,7 +132,7 @@ class CpuBackend:
             if isinstance(weights, CsrWeights):
                 sums.add_cluster_sums_csr(*_csr_member(weights, member), *ends, out[b])
                 continue
-            for first, last, read in products.contiguous_panels(weights.values[member]):
+            for first, last, read in contiguous_panels(weights.values[member]):
                 panel, swapped = read(slice(first, last))
                 if swapped:
                     part = np.zeros_like(out[b])
@@ -143,7 +145,7 @@ class CpuBackend:
     def scaled_dense(
         self, shape: tuple[int, int], blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array
     ) -> Array:
-        return products.scaled_dense(shape, list(blocks), rows, cols)
+        return scaled_dense(shape, list(blocks), rows, cols)
 
     # -- keyed randomness --------------------------------------------------------------------------------------------
     def permute_dense(

@@ -1,7 +1,7 @@
 """The one door through which every Numba function of the CPU backend is compiled and cached.
 
 Signatures are declared, so nothing compiles in the middle of a run. Compiled code is kept in the user's cache folder
-under a name made from the hash of ``kernels/cpu/*.py`` and the Numba version: Numba's own ``cache=True`` misses changes
+under a name made from the hash of ``kernels/cpu/*.py``, of the keys and of the Numba version: Numba's own ``cache=True`` misses changes
 in other files and fails at import where neither site-packages nor the home folder can be written. Where nothing can be
 written, functions are compiled in memory, with one warning.
 """
@@ -66,7 +66,8 @@ def _const(array: Any) -> Any:
 def cache_folder() -> Path | None:
     """Folder of this version's compiled kernels, created; None (and one warning) where nothing can be written."""
     digest = hashlib.sha256(numba.__version__.encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    folder_of_kernels = Path(__file__).parent
+    for source in [*sorted(folder_of_kernels.glob("*.py")), folder_of_kernels.parent / "keys.py"]:
         digest.update(source.name.encode() + source.read_bytes())
     name = f"kernels-{digest.hexdigest()[:16]}"
     for base in _candidate_folders():

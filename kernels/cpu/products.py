@@ -1,4 +1,4 @@
-"""Products with ``|W|``: the symmetric block product and the dense scaled matrix, panel by panel.
+"""The symmetric block product with ``|W|``, dense blocks panel by panel.
 
 Neither ``|W|`` nor a normalised W is ever held whole: a dense block is read in panels of about a million elements,
 whose absolute values go to a buffer that BLAS multiplies. Work is cut in groups by shape alone and reduced in a fixed
@@ -10,14 +10,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from netspectra.kernels.cpu.jit import compiled
+from netspectra.kernels.cpu.panels import PANEL_ELEMENTS
 from netspectra.kernels.cpu.workers import run_tasks
 from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 
-__all__ = ["block_product", "contiguous_panels", "scaled_dense"]
+__all__ = ["block_product"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
-PANEL_ELEMENTS = 1 << 20
 GROUP_ELEMENTS = 1 << 22
 MAX_GROUPS = 16
 _TYPES = ("float32", "float64")
@@ -142,78 +142,3 @@ def _csr_product(
     csr = (weights.values[member], weights.indices[pattern], weights.indptr[pattern])
     halves = [(_csr_times, x_target, y_source), (_csr_transpose_times, x_source, y_target)]
     run_tasks(lambda half: half[0](*csr, half[1], half[2]), [h for h in halves if h[1] is not None], n_threads)
-
-
-def contiguous_panels(W: Array) -> "list[tuple[int, int, Any]]":
-    """Row panels of a 2-D block as (first row, last row, function that reads it as (array, transposed)).
-
-    The array is C-contiguous float32 or float64; `transposed` says that it holds the panel's transpose. Nothing is
-    copied where the block already is C- or F-contiguous in a working dtype.
-    """
-    plain = W.dtype in (np.float32, np.float64)
-    height = max(1, PANEL_ELEMENTS // max(1, W.shape[1]))
-    if plain and (W.flags.c_contiguous or W.flags.f_contiguous):
-        height = max(1, W.shape[0])
-
-    def read(rows: slice) -> tuple[Array, bool]:
-        panel = W[rows] if plain else W[rows].astype(np.float32)
-        if panel.flags.f_contiguous and not panel.flags.c_contiguous:
-            return panel.T, True
-        return np.ascontiguousarray(panel), False
-
-    return [(a, min(a + height, W.shape[0]), read) for a in range(0, W.shape[0], height)]
-
-
-@compiled(*(f"void(const({t}[:, ::1]), {o}[:, ::1], int64, int64, {o}[::1], {o}[::1])" for t in _TYPES for o in _TYPES))
-def _add_scaled(values, out, row, col, row_scale, col_scale):  # type: ignore[no-untyped-def]
-    """``out[row + i, col + j] += |values[i, j]| row_scale[row + i] col_scale[col + j]``."""
-    scale = col_scale[col : col + values.shape[1]]
-    for i in range(values.shape[0]):
-        target, source, factor = out[row + i, col : col + values.shape[1]], values[i], row_scale[row + i]
-        for j in range(values.shape[1]):
-            target[j] += (
-                out.dtype.type(abs(source[j])) * factor * scale[j]
-            )  # this order: tiny degrees must not overflow
-
-
-@compiled(*(f"void(const({t}[:, ::1]), {o}[:, ::1], int64, int64, {o}[::1], {o}[::1])" for t in _TYPES for o in _TYPES))
-def _add_scaled_transpose(values, out, row, col, row_scale, col_scale):  # type: ignore[no-untyped-def]
-    """``out[row + j, col + i] += |values[i, j]| row_scale[row + j] col_scale[col + i]``, in tiles of 32 x 32."""
-    for i0 in range(0, values.shape[0], 32):
-        for j0 in range(0, values.shape[1], 32):
-            for j in range(j0, min(j0 + 32, values.shape[1])):
-                target, factor = out[row + j], row_scale[row + j]
-                for i in range(i0, min(i0 + 32, values.shape[0])):
-                    target[col + i] += out.dtype.type(abs(values[i, j])) * factor * col_scale[col + i]
-
-
-def scaled_dense(
-    shape: tuple[int, int], blocks: "list[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array
-) -> Array:
-    """Dense ``diag(rows) sum(|W|) diag(cols)`` per member; see :class:`netspectra.kernels.backend.Backend`."""
-    out = np.zeros((rows.shape[0], *shape), rows.dtype)
-    for b in range(out.shape[0]):
-        for weights, row, col, transposed in blocks:
-            member = b if weights.n_members > 1 else 0
-            if isinstance(weights, CsrWeights):
-                _add_scaled_csr(out[b], weights, member, row, col, rows[b], cols[b], transposed)
-                continue
-            for first, last, read in contiguous_panels(weights.values[member]):
-                panel, swapped = read(slice(first, last))
-                add = _add_scaled_transpose if swapped != transposed else _add_scaled
-                corner = (row, col + first) if transposed else (row + first, col)
-                add(panel, out[b], *corner, rows[b], cols[b])
-    return out
-
-
-def _add_scaled_csr(
-    out: Array, weights: CsrWeights, member: int, row: int, col: int, rows: Array, cols: Array, transposed: bool
-) -> None:
-    pattern = member if weights.indices.shape[0] > 1 else 0
-    indptr = weights.indptr[pattern]
-    i = np.repeat(np.arange(weights.shape[0]), np.diff(indptr))
-    j = weights.indices[pattern][: i.size].astype(np.int64)
-    if transposed:
-        i, j = j, i
-    values = np.abs(weights.values[member][: i.size]).astype(out.dtype)
-    out[row + i, col + j] += values * rows[row + i] * cols[col + j]
