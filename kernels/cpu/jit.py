@@ -1,7 +1,7 @@
 """The one door through which every Numba function of the CPU backend is compiled and cached.
 
 Signatures are declared, so nothing compiles in the middle of a run. Compiled code is kept in the user's cache folder
-under a name made from the hash of ``kernels/cpu/*.py``, of the keys and of the Numba version: Numba's own ``cache=True``
+under a name made from the hash of ``kernels/cpu/*.py``, of the keys and of the Numba version: Numba's ``cache=True``
 misses changes in other files and fails at import where neither site-packages nor the home folder can be written. Where
 nothing can be written, functions are compiled in memory, with one warning.
 """
