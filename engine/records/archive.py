@@ -34,12 +34,15 @@ def write_archive(
     path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]
 ) -> None:
     """Write `arrays` and a JSON `header`; a failure leaves whatever was at `path` untouched."""
+    if any(array.dtype.hasobject for array in arrays.values()):
+        msg = "only arrays of numbers are saved: objects would need pickle"
+        raise TypeError(msg)
     target = Path(path)
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as stream:
-            np.savez_compressed(stream, allow_pickle=False, **{HEADER: text, **arrays})
+            np.savez_compressed(stream, **{HEADER: text, **arrays})
         Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(target)
     except BaseException:
