@@ -42,7 +42,7 @@ def write_archive(
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as stream:
-            np.savez_compressed(stream, **{HEADER: text, **arrays})
+            np.savez_compressed(stream, **{HEADER: text, **arrays})  # type: ignore[arg-type]
         Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(target)
     except BaseException:
