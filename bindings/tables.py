@@ -1,5 +1,6 @@
 """Results as Rich tables, for the terminal and for notebooks. Numbers come as the engine gives them."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -74,8 +75,10 @@ def _statistics(result: Any) -> list[tuple[str, str, str]]:
         ("lower bound", f"{partition.ncut_lower_bound:.4f}", bound),
     ]
     if result.n_nulls > result.n_failed:
-        rows.append(("null n-cut", f"{result.null_mean:.4f} ± {result.null_sd:.4f}", nulls))
-        rows.append(("z-score", f"{result.z_score:.2f}", f"Cohen's d over k-means seeds {result.cohens_d:.2f}"))
+        rows.append(("null n-cut", f"{_number(result.null_mean, 4)} ± {_number(result.null_sd, 4)}", nulls))
+        rows.append(
+            ("z-score", _number(result.z_score, 2), f"Cohen's d over k-means seeds {_number(result.cohens_d, 2)}")
+        )
     if result.p_value is not None:
         low, high = result.p_interval
         rows.append(("p-value", f"{result.p_value:.4g}", f"95% Monte-Carlo interval {low:.2g} to {high:.2g}"))
@@ -111,6 +114,11 @@ def _times(timings: dict[str, float]) -> list[tuple[str, str, str]]:
             ("compilation", f"{compiling:.2f} s", "of kernels, or loading them once compiled; not in the time above")
         )
     return rows
+
+
+def _number(value: float, digits: int) -> str:
+    """A number, or a dash where it is not defined (a single null network has no spread)."""
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _count(number: int, what: str) -> str:

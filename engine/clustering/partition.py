@@ -124,7 +124,7 @@ class Partition(Run):
         if self.status == "disconnected":
             return f"The graph falls apart: {found}, {STATUS_MEANING['disconnected']}."
         if not self.converged:
-            return f"Not to be relied on: {found}, but {STATUS_MEANING['not_converged']}."
+            return f"Not to be relied on: {found}, but {STATUS_MEANING[self.status]}."
         proof = "no partition" if self.bound_status == "proved" else "unless LOBPCG missed an eigenvalue, no partition"
         return f"Found {found}; {proof} into as many clusters can be below {self.ncut_lower_bound:.4f}."
 

@@ -11,14 +11,15 @@ from netspectra.clustering.cluster import Clustering, cluster_batch
 from netspectra.clustering.ncut import cluster_volumes, ncut_of
 from netspectra.clustering.packing import pack_components
 from netspectra.clustering.partition import Partition
+from netspectra.clustering.precision import solve_for_embedding
 from netspectra.clustering.recipe import Recipe, SelectName
 from netspectra.graph.admission import as_graphs, check_live
 from netspectra.graph.batch import GraphBatch, load_batch
 from netspectra.graph.components import component_labels
 from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels import Backend, get_backend
-from netspectra.spectrum import Solution, SolverName, plan_solver, solve
-from netspectra.validation import require_choice, require_count, require_seed, require_tolerance
+from netspectra.spectrum import Solution, SolverName, plan_solver
+from netspectra.validation import MAX_N_INIT, require_choice, require_count, require_seed, require_tolerance
 
 __all__ = ["SelectName", "cluster_graphs", "spectral_clustering"]
 
@@ -99,8 +100,7 @@ def spectral_clustering(
     graphs = as_graphs(graph)
     require_choice("solver", solver, get_args(SolverName))
     require_choice("select", select, get_args(SelectName))
-    require_count("n_clusters", n_clusters, 2)
-    require_count("n_init", n_init, 1)
+    n_clusters, n_init = require_count("n_clusters", n_clusters, 2), require_count("n_init", n_init, 1, MAX_N_INIT)
     tol, seed = require_tolerance(tol), require_seed(seed)
     started = time.perf_counter()
     with machine.session():
@@ -132,7 +132,7 @@ def cluster_graphs(graphs: list[LayerGraph], batch: GraphBatch, recipe: Recipe) 
         solution = _zero_solution(batch, n_clusters)
         clustering = Clustering(*([None] * 4))  # type: ignore[arg-type]
     else:
-        solution = solve(batch, n_clusters, recipe.solver, nobody)
+        solution = solve_for_embedding(batch, n_clusters, recipe.solver, nobody)
         clustering = cluster_batch(batch, solution, recipe, [recipe.seed] * len(graphs), nobody)
     if all(labels is None for labels in packed):
         return solution, clustering

@@ -163,7 +163,10 @@ def load_batch(graphs: Sequence[LayerGraph], backend: Backend) -> GraphBatch:
     dtype = getattr(backend.xp, backend.dtype or working_dtype(first.dtype).name)
     batch = make_batch(backend, structure, weights, dtype, len(graphs))
     if not bool(backend.xp.all(backend.xp.isfinite(batch.volume))):
-        msg = "graph: the weights are so large that their sum overflows float64; divide them by a common factor"
+        msg = (
+            "graph: the weights do not add up to a finite number: their sum overflows float64 (divide them by a common "
+            "factor), or an array changed after the graph was made (weights are views)"
+        )
         raise GraphError(msg)
     return batch
 

@@ -1,7 +1,7 @@
 """The layer graph: the one description of a network that everything in netspectra works on."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -83,8 +83,11 @@ class LayerGraph:
         if sp.issparse(weights) or getattr(weights, "ndim", None) == 2:
             msg = "weights must be a list of 2-D arrays, got a single 2-D array; write [weights]"
             raise GraphError(msg)
-        if isinstance(weights, str) or not isinstance(weights, Iterable):
-            msg = f"weights must be a list of 2-D arrays, got {type(weights).__name__}"
+        if isinstance(weights, str | Mapping) or not isinstance(weights, Iterable):
+            hint = "; pass its 2-D weight matrices in order, or let netspectra.load read a file" * hasattr(
+                weights, "keys"
+            )
+            msg = f"weights must be a list of 2-D arrays, got {type(weights).__name__}{hint}"
             raise GraphError(msg)
         arrays = [as_weights(w, f"weights[{i}]") for i, w in enumerate(weights)]
         if not arrays:

@@ -38,6 +38,12 @@ def write_archive(
         msg = "only arrays of numbers are saved: objects would need pickle"
         raise TypeError(msg)
     target = Path(path)
+    if target.is_dir():
+        msg = f"{target} is a folder; give the name of a file in it"
+        raise IsADirectoryError(msg)
+    if not target.parent.is_dir():
+        msg = f"{target}: there is no folder {target.parent}; make it first"
+        raise FileNotFoundError(msg)
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     try:

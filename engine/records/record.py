@@ -28,6 +28,15 @@ class Record:
         super().__init_subclass__(**kwargs)
         _kinds[cls.__name__] = cls
 
+    def __post_init__(self) -> None:
+        """Freeze the arrays too: what was computed from them must not go stale."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                view = value.view()
+                view.flags.writeable = False
+                object.__setattr__(self, field.name, view)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, nested: arrays become lists, NaN and infinities None; with ``schema_version``."""
         return {"schema_version": SCHEMA_VERSION, "kind": type(self).__name__, **plain(self)}

@@ -27,7 +27,15 @@ from netspectra.significance.result import ClusterabilityResult
 from netspectra.significance.sensitivity import N_SEEDS, further_ncuts, seed_sensitivity
 from netspectra.significance.statistics import cohens_d, compare, tie_width
 from netspectra.spectrum import SolverName, plan_solver
-from netspectra.validation import require_choice, require_count, require_graph, require_seed, require_tolerance
+from netspectra.validation import (
+    MAX_N_INIT,
+    MAX_N_NULLS,
+    require_choice,
+    require_count,
+    require_graph,
+    require_seed,
+    require_tolerance,
+)
 
 __all__ = ["clusterability_test"]
 
@@ -117,10 +125,10 @@ def clusterability_test(
     question = _Question(
         require_graph("graph", graph, LayerGraph),
         require_count("n_clusters", n_clusters, 2),
-        require_count("n_nulls", n_nulls, 0),
+        require_count("n_nulls", n_nulls, 0, MAX_N_NULLS),
         require_choice("null", null, NULL_MODELS),
         require_seed(seed),
-        require_count("n_init", n_init, 1),
+        require_count("n_init", n_init, 1, MAX_N_INIT),
         require_choice("select", select, get_args(SelectName)),
         require_choice("solver", solver, get_args(SolverName)),
         require_tolerance(tol),

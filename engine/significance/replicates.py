@@ -6,13 +6,14 @@ from netspectra.clustering import Recipe
 from netspectra.clustering.cluster import cluster_batch
 from netspectra.clustering.ncut import cluster_volumes, ncut_of
 from netspectra.clustering.packing import pack_components
+from netspectra.clustering.precision import solve_for_embedding
 from netspectra.graph.batch import GraphBatch
 from netspectra.graph.components import component_labels
 from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels.backend import Backend
 from netspectra.nulls.model import NullModel
 from netspectra.nulls.network import graph_of
-from netspectra.spectrum import Solution, solve
+from netspectra.spectrum import Solution
 
 __all__ = ["NullOutcome", "NullSolver"]
 
@@ -52,7 +53,7 @@ class NullSolver:
 
     def _solve(self, batch: GraphBatch, replicates: list[int]) -> list[NullOutcome]:
         backend, xp = batch.backend, batch.backend.xp
-        solution = solve(batch, self.recipe.n_clusters, self.recipe.solver, list(replicates))
+        solution = solve_for_embedding(batch, self.recipe.n_clusters, self.recipe.solver, list(replicates))
         found = cluster_batch(batch, solution, self.recipe, [self.recipe.seed] * len(replicates), list(replicates))
         ncuts, iterations = backend.to_numpy(found.ncut), backend.to_numpy(solution.n_iterations)
         residuals = backend.to_numpy(xp.max(solution.residual_norms, axis=1))

@@ -90,7 +90,7 @@ class ClusterabilityResult(Run):
         if self.p_value is None:
             return f"Not tested: {self.partition.verdict}"
         if self.status == "not_converged":
-            return f"Not to be relied on: the observed network's eigenpairs did not converge (p = {self.p_value:.3g})."
+            return f"{self.partition.verdict[:-1]} (p = {self.p_value:.3g})."
         compared = f"n-cut {self.ncut:.4f} against {self.null_mean:.4f} for {self.n_nulls} {self.null!r} null networks"
         if self.n_nulls - self.n_failed < 2:
             return f"Cannot tell: {compared}, too few to know their spread; take more."

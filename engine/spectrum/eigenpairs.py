@@ -152,8 +152,8 @@ def eigenpairs(
     require_choice("solver", solver, get_args(SolverName))
     tol, seed = require_tolerance(tol), require_seed(seed)
     if maxiter is not None:
-        require_count("maxiter", maxiter, 1)
-    require_count("k", k, 1)
+        maxiter = require_count("maxiter", maxiter, 1)
+    k = require_count("k", k, 1)
     started = time.perf_counter()
     with machine.session():
         batch = load_batch(graphs, machine)

@@ -12,6 +12,7 @@ STATUS_MEANING = {
     "escalated_float64": "converged only after the solve was repeated in float64",
     "escalated_dense": "converged only after the iteration was replaced by a dense solve",
     "not_converged": "some residual exceeds the tolerance; raise maxiter or use solver='dense'",
+    "precision_limited": "degrees spread so far that even float64 cannot place the neurons of least degree",
     "fewer_clusters": "k-means left some clusters empty",
     "disconnected": "the graph has at least k connected components; no eigenproblem was solved",
 }
@@ -45,7 +46,7 @@ class Solution:
     @property
     def converged(self) -> tuple[bool, ...]:
         """Per member, whether the acceptance test was passed."""
-        return tuple(status != "not_converged" for status in self.status)
+        return tuple(status not in ("not_converged", "precision_limited") for status in self.status)
 
     def first(self, k: int) -> "Solution":
         """Return the first `k` of more pairs; what follows them is then known."""

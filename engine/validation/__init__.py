@@ -1,6 +1,8 @@
 """Checks of arguments, with messages that name the argument, what was expected, what came, and what to do."""
 
 from netspectra.validation.arguments import (
+    MAX_N_INIT,
+    MAX_N_NULLS,
     require_choice,
     require_clusters,
     require_count,
@@ -12,6 +14,8 @@ from netspectra.validation.arguments import (
 )
 
 __all__ = [
+    "MAX_N_INIT",
+    "MAX_N_NULLS",
     "require_choice",
     "require_clusters",
     "require_count",

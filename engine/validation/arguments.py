@@ -10,6 +10,8 @@ import numpy as np
 from netspectra.errors import GraphError
 
 __all__ = [
+    "MAX_N_INIT",
+    "MAX_N_NULLS",
     "require_choice",
     "require_clusters",
     "require_count",
@@ -20,7 +22,10 @@ __all__ = [
     "require_tolerance",
 ]
 
+MAX_N_INIT = 1_000_000
+MAX_N_NULLS = 100_000_000
 _SEED_LIMIT = 1 << 64
+_LEAST_TOL = 1e-14
 C = TypeVar("C", bound=str)
 
 
@@ -33,11 +38,14 @@ def require_index(name: str, value: Any) -> int:
     return number
 
 
-def require_count(name: str, value: Any, minimum: int) -> int:
-    """Return an integer of at least `minimum`."""
+def require_count(name: str, value: Any, minimum: int, maximum: int | None = None) -> int:
+    """Return an integer of at least `minimum` and, if given, at most `maximum`."""
     number = _integer(value)
     if number is None or number < minimum:
         msg = f"{name} must be an integer of at least {minimum}, got {value!r}"
+        raise GraphError(msg)
+    if maximum is not None and number > maximum:
+        msg = f"{name} must be at most {maximum:,}, got {number:,}; a run of that size would not end"
         raise GraphError(msg)
     return number
 
@@ -66,8 +74,12 @@ def require_tolerance(value: Any) -> float | None:
     """Return a positive number or None."""
     if value is None:
         return None
-    if not isinstance(value, int | float | np.floating) or isinstance(value, bool) or not 0 < float(value) < 1:
-        msg = f"tol must be a number between 0 and 1 or None, got {value!r}"
+    if (
+        not isinstance(value, int | float | np.floating)
+        or isinstance(value, bool)
+        or not _LEAST_TOL <= float(value) < 1
+    ):
+        msg = f"tol must be a number from {_LEAST_TOL} (what float64 can reach) to 1 or None, got {value!r}"
         raise GraphError(msg)
     return float(value)
 
@@ -105,9 +117,9 @@ def require_labels(value: Any, n_nodes: int) -> np.ndarray[Any, np.dtype[np.int3
     if labels.dtype.kind not in "iuf":
         msg = f"labels must be integers of at least -1 (-1: in no cluster), got dtype {labels.dtype}"
         raise GraphError(msg)
-    fine = (labels >= -1) & (labels < 2**31 - 1) & (labels == np.floor(labels))
+    fine: Any = (labels >= -1) & (labels < 2**31 - 1) & (labels == np.floor(labels))
     if not fine.all():
-        msg = f"labels must be integers of at least -1 (-1: in no cluster), got {labels[~fine][0]}"
+        msg = f"labels must be integers of at least -1 (-1: in no cluster), got {labels[~fine][0]} (at most 2**31 - 2)"
         raise GraphError(msg)
     return labels.astype(np.int32)
 

@@ -24,6 +24,8 @@ from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 __all__ = ["CpuBackend"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
+RESTARTS_PER_CALL = 64
+"""k-means restarts in one call that cannot be interrupted."""
 S = TypeVar("S")
 R = TypeVar("R")
 
@@ -195,7 +197,7 @@ class CpuBackend:
         labels = np.full((n_members, n_init if keep_all else 1, n), -1, np.int32)
         inertia, n_iter = np.empty((n_members, n_init)), np.empty((n_members, n_init), np.int32)
         n_trials = 2 + int(np.log(n_clusters))
-        n_ranges = min(self.n_threads, n_init)
+        n_ranges = max(min(self.n_threads, n_init), -(-n_init // RESTARTS_PER_CALL))
         bounds = [n_init * r // n_ranges for r in range(n_ranges + 1)]
         for b in range(n_members):
             nodes = np.flatnonzero(live[b])

@@ -84,7 +84,7 @@ def test_all_members_are_the_batch_itself(backend: Any) -> None:
             ],
             "graphs of one batch must have equal layer sizes, blocks",
         ),
-        ([chain(np.dtype("f8"), [np.full((9, 9), 1e307)])], "their sum overflows float64; divide them by a common"),
+        ([chain(np.dtype("f8"), [np.full((9, 9), 1e307)])], "their sum overflows float64 .divide them by a common"),
     ],
 )
 def test_graphs_that_make_no_batch(graphs: Any, message: str, backend: Any) -> None:
