@@ -67,7 +67,7 @@ def test_an_all_zero_layer_is_named(zeros: int) -> None:
 
 
 def test_weights_that_overflow_are_refused() -> None:
-    with pytest.raises(GraphError, match="sum overflows float64 .divide them by a common factor"):
+    with pytest.raises(GraphError, match=r"sum overflows float64 .divide them by a common factor"):
         ns.eigenpairs(ns.LayerGraph.from_weights([np.full((30, 30), 1e307)]), 2)
 
 
