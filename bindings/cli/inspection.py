@@ -27,7 +27,7 @@ def run_inspect(
         found = inspect_file(network_path(file), **reading)
         if json:
             sys.stdout.write(as_json(found.to_dict()))
-            return
+            raise typer.Exit(_exit_code(found))
 
         from netspectra.bindings.cli.terminal import open_console, show
         from netspectra.bindings.tables import inspection_table, printable, skipped_table
@@ -39,3 +39,9 @@ def run_inspect(
         if found.metadata:
             show(console, *(printable(f"{key}: {value}") for key, value in sorted(found.metadata.items())), "")
         show(console, printable(found.verdict))
+        raise typer.Exit(_exit_code(found))
+
+
+def _exit_code(found: Any) -> int:
+    """2 where no network can be read, so that scripts notice."""
+    return 0 if found.problem is None else 2

@@ -142,11 +142,13 @@ def inspect_file(
         except (AmbiguousOrientationError, GraphError) as error:
             problem = str(error)
         tensors = [file.tensors[record.name] for record in report.taken]
+        counts = [_count(tensor.read()) for tensor in tensors]
+        problem = problem or _unusable(report, counts)
         stored = [tensor.dtype for tensor in tensors if tensor.dtype is not None]
         return FileInspection(
             format=file.format,
             report=report,
-            n_nonzero=tuple(_count_nonzero(tensor.read()) for tensor in tensors),
+            n_nonzero=tuple(nonzero for nonzero, _ in counts),
             n_bytes=sum(tensor.n_bytes for tensor in tensors),
             dtype=widest_dtype([np.dtype(np.float64) if d.kind in "biu" else d for d in stored]).name,
             orientation=side,
@@ -165,5 +167,20 @@ def _layers(report: LoadReport, side: Orientation | None) -> tuple[Layer, ...]:
     return tuple(Layer(name, size) for name, size in zip(names, sizes, strict=True))
 
 
-def _count_nonzero(matrix: Array) -> int:
-    return sum(int(np.count_nonzero(matrix[rows])) for rows in row_panels(matrix))
+def _count(matrix: Array) -> tuple[int, int]:
+    """Non-zero and non-finite values of a matrix, panel by panel."""
+    nonzero = wrong = 0
+    for rows in row_panels(matrix):
+        nonzero += int(np.count_nonzero(matrix[rows]))
+        wrong += int(np.count_nonzero(~np.isfinite(matrix[rows])))
+    return nonzero, wrong
+
+
+def _unusable(report: LoadReport, counts: list[tuple[int, int]]) -> str | None:
+    """Why a test would refuse what can be read: values that are not finite, a matrix of zeros."""
+    for record, (nonzero, wrong) in zip(report.taken, counts, strict=True):
+        if wrong:
+            return f"{record.name}: {wrong:,} NaN or infinite value(s)"
+        if nonzero == 0:
+            return f"{record.name}: all weights are zero, which cuts the network apart"
+    return None

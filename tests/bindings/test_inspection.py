@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +73,13 @@ def test_the_networks_in_the_package_can_be_read(name: str) -> None:
 def test_another_example_is_refused_with_the_list() -> None:
     with pytest.raises(GraphError, match="one of the example networks mnist-mlp, mnist-mlp-pruned, got 'resnet'"):
         example_graph("resnet")
+
+
+@pytest.mark.parametrize(("value", "why"), [(np.nan, r"b: 1 NaN or infinite value"), (0.0, "b: all weights are zero")])
+def test_what_a_test_would_refuse_is_a_problem(tmp_path: Path, value: float, why: str) -> None:
+    second = np.zeros((3, 2)) if value == 0 else np.ones((3, 2))
+    second[0, 0] = value
+    np.savez(tmp_path / "net.npz", a=np.ones((4, 3)), b=second)
+    found = inspect_file(tmp_path / "net.npz")
+    assert found.problem is not None
+    assert re.search(why, found.problem)
