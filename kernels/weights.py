@@ -29,6 +29,10 @@ class DenseWeights:
         """B."""
         return int(self.values.shape[0])
 
+    def member(self, index: int) -> Any:
+        """Weights (m, n) of a member; the shared ones where all members share the block."""
+        return self.values[index if self.n_members > 1 else 0, ...]
+
 
 @dataclass(frozen=True)
 class CsrWeights:
@@ -53,6 +57,11 @@ class CsrWeights:
     def n_members(self) -> int:
         """B."""
         return int(self.values.shape[0])
+
+    def member(self, index: int) -> tuple[Any, Any, Any]:
+        """Return (values, indices, indptr) of a member; what all members share is shared."""
+        row, pattern = index if self.n_members > 1 else 0, index if self.indices.shape[0] > 1 else 0
+        return self.values[row, :], self.indices[pattern, :], self.indptr[pattern, :]
 
 
 BlockWeights: TypeAlias = DenseWeights | CsrWeights

@@ -17,7 +17,7 @@ from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels.backend import Array, Backend
 from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 
-__all__ = ["GraphBatch", "Structure", "load_batch"]
+__all__ = ["GraphBatch", "Structure", "load_batch", "make_batch", "structure_of"]
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,12 @@ def make_batch(
     return GraphBatch(backend, structure, tuple(weights), xp.concat(parts, axis=1), dtype)
 
 
+def structure_of(graph: LayerGraph) -> Structure:
+    """Layer sizes and block ends of a graph."""
+    ends = tuple((int(block.source), int(block.target)) for block in graph.blocks)
+    return Structure(tuple(layer.size for layer in graph.layers), ends)
+
+
 def load_batch(graphs: Sequence[LayerGraph], backend: Backend) -> GraphBatch:
     """Put graphs of equal layer sizes and blocks on a backend, as one batch.
 
@@ -151,9 +157,7 @@ def load_batch(graphs: Sequence[LayerGraph], backend: Backend) -> GraphBatch:
         msg = "expected at least one graph, got an empty sequence"
         raise GraphError(msg)
     first = graphs[0]
-    structure = Structure(
-        tuple(layer.size for layer in first.layers), tuple((int(b.source), int(b.target)) for b in first.blocks)
-    )
+    structure = structure_of(first)
     for number, graph in enumerate(graphs[1:], start=1):
         _require_same(first, graph, number)
     weights = [

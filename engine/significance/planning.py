@@ -7,7 +7,7 @@ import numpy as np
 
 from netspectra.clustering import Recipe
 from netspectra.errors import GraphError, LimitError
-from netspectra.graph.batch import Structure
+from netspectra.graph.batch import structure_of
 from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels.backend import Backend
 from netspectra.nulls import NullName
@@ -107,7 +107,6 @@ def _block_bytes(block: Any, null: NullName) -> int:
 
 
 def _sides(graph: LayerGraph) -> tuple[int, int]:
-    ends = tuple((int(b.source), int(b.target)) for b in graph.blocks)
-    structure = Structure(tuple(layer.size for layer in graph.layers), ends)
+    structure = structure_of(graph)
     small = structure.reduced_size
     return small, max(structure.n_nodes - small, small)

@@ -113,9 +113,9 @@ class CpuBackend:
         rows, cols = np.zeros((members, m)), np.zeros((members, n))
         for b in range(members):
             if isinstance(weights, CsrWeights):
-                sums.add_degrees_csr(*_csr_member(weights, b), rows[b], cols[b])
+                sums.add_degrees_csr(*weights.member(b), rows[b], cols[b])
                 continue
-            for first, last, read in contiguous_panels(weights.values[b]):
+            for first, last, read in contiguous_panels(weights.member(b)):
                 panel, swapped = read(slice(first, last))
                 ends = (rows[b, first:last], cols[b])
                 sums.add_degrees_dense(panel, *(ends[::-1] if swapped else ends))
@@ -130,11 +130,10 @@ class CpuBackend:
         out = np.zeros((source.shape[0], n_clusters + 1, n_clusters + 1))
         for b in range(source.shape[0]):
             ends = [np.where(a[b] < 0, n_clusters, a[b]).astype(np.int32) for a in (source, target)]
-            member = b if weights.n_members > 1 else 0
             if isinstance(weights, CsrWeights):
-                sums.add_cluster_sums_csr(*_csr_member(weights, member), *ends, out[b])
+                sums.add_cluster_sums_csr(*weights.member(b), *ends, out[b])
                 continue
-            for first, last, read in contiguous_panels(weights.values[member]):
+            for first, last, read in contiguous_panels(weights.member(b)):
                 panel, swapped = read(slice(first, last))
                 if swapped:
                     part = np.zeros_like(out[b])
@@ -220,11 +219,6 @@ class CpuBackend:
                 best = int(np.searchsorted(bounds, np.argmin(inertia[b]), side="right")) - 1
                 labels[b, 0, nodes] = parts[best][0]
         return labels, inertia, n_iter
-
-
-def _csr_member(weights: CsrWeights, member: int) -> tuple[Array, Array, Array]:
-    pattern = member if weights.indices.shape[0] > 1 else 0
-    return weights.values[member], weights.indices[pattern], weights.indptr[pattern]
 
 
 def _stack_csr(members: "list[sp.csr_array]") -> CsrWeights:

@@ -37,7 +37,7 @@ def block_product(
     for b in range(members):
         product(
             weights,  # type: ignore[arg-type]
-            b if weights.n_members > 1 else 0,
+            b,
             None if x_source is None else np.ascontiguousarray(x_source[b]),
             None if x_target is None else np.ascontiguousarray(x_target[b]),
             None if y_source is None else y_source[b],
@@ -56,7 +56,7 @@ def _dense_product(
     y_target: Array | None,
     n_threads: int,
 ) -> None:
-    W = weights.values[member]
+    W = weights.member(member)
     if W.flags.f_contiguous and not W.flags.c_contiguous:  # read along memory: the transpose, ends exchanged
         W, x_source, x_target, y_source, y_target = W.T, x_target, x_source, y_target, y_source
     m, n = W.shape
@@ -138,7 +138,6 @@ def _csr_product(
     y_target: Array | None,
     n_threads: int,
 ) -> None:
-    pattern = member if weights.indices.shape[0] > 1 else 0
-    csr = (weights.values[member], weights.indices[pattern], weights.indptr[pattern])
+    csr = weights.member(member)
     halves = [(_csr_times, x_target, y_source), (_csr_transpose_times, x_source, y_target)]
     run_tasks(lambda half: half[0](*csr, half[1], half[2]), [h for h in halves if h[1] is not None], n_threads)

@@ -47,11 +47,10 @@ def scaled_dense(
     out = np.zeros((rows.shape[0], *shape), rows.dtype)
     for b in range(out.shape[0]):
         for weights, row, col, transposed in blocks:
-            member = b if weights.n_members > 1 else 0
             if isinstance(weights, CsrWeights):
-                _add_scaled_csr(out[b], weights, member, row, col, rows[b], cols[b], transposed)
+                _add_scaled_csr(out[b], weights, b, row, col, rows[b], cols[b], transposed)
                 continue
-            for first, last, read in contiguous_panels(weights.values[member]):
+            for first, last, read in contiguous_panels(weights.member(b)):
                 panel, swapped = read(slice(first, last))
                 add = _add_scaled_transpose if swapped != transposed else _add_scaled
                 corner = (row, col + first) if transposed else (row + first, col)
@@ -62,11 +61,10 @@ def scaled_dense(
 def _add_scaled_csr(
     out: Array, weights: CsrWeights, member: int, row: int, col: int, rows: Array, cols: Array, transposed: bool
 ) -> None:
-    pattern = member if weights.indices.shape[0] > 1 else 0
-    indptr = weights.indptr[pattern]
+    stored, indices, indptr = weights.member(member)
     i = np.repeat(np.arange(weights.shape[0]), np.diff(indptr))
-    j = weights.indices[pattern][: i.size].astype(np.int64)
+    j = indices[: i.size].astype(np.int64)
     if transposed:
         i, j = j, i
-    values = np.abs(weights.values[member][: i.size]).astype(out.dtype)
+    values = np.abs(stored[: i.size]).astype(out.dtype)
     out[row + i, col + j] += values * rows[row + i] * cols[col + j]
