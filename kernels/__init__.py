@@ -10,16 +10,19 @@ from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 __all__ = ["Backend", "BlockWeights", "CsrWeights", "DenseWeights", "available_backends", "get_backend"]
 
 _FACTORIES = {
+    "cuda": "netspectra.kernels.cuda:CudaBackend",
     "cpu": "netspectra.kernels.cpu:CpuBackend",
     "reference": "netspectra.kernels.reference:ReferenceBackend",
 }
-_PLANNED = {"cuda": "CuPy", "jax": "JAX"}
+_PLANNED = {"jax": "JAX"}
 _default: dict[str, Backend] = {}
 
 
 def available_backends() -> list[str]:
-    """Names of the backends that can be used here, fastest first."""
-    return list(_FACTORIES)
+    """Names of the backends that can be used here, fastest first; ``"cuda"`` only where a device answers."""
+    from netspectra.kernels.cuda.cupy_machine import cuda_answers
+
+    return [name for name in _FACTORIES if name != "cuda" or cuda_answers()]
 
 
 def get_backend(name: Any = "auto", **options: Any) -> Backend:
@@ -27,10 +30,10 @@ def get_backend(name: Any = "auto", **options: Any) -> Backend:
 
     Parameters
     ----------
-    name : {"auto", "cpu", "reference"} or Backend
-        ``"auto"`` takes the fastest that works here.
+    name : {"auto", "cuda", "cpu", "reference"} or Backend
+        ``"auto"`` takes the fastest that works here: ``"cuda"`` only where a device answers.
     **options
-        Passed on to the backend, e.g. ``n_threads=2`` or ``dtype="float64"`` for ``"cpu"``.
+        Passed on to the backend, e.g. ``n_threads=2`` or ``dtype="float64"`` for ``"cpu"``, ``device=1`` for ``"cuda"``.
 
     Raises
     ------

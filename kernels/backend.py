@@ -29,10 +29,16 @@ class Backend(Protocol):
 
     name: str
     device: str
+    model: str
+    """The machine's name, e.g. of the GPU: with shapes and `memory_limit` it settles the size of a wave."""
     n_threads: int
     compile_seconds: float
     dtype: str | None
     """Working dtype asked of the backend, ``"float32"`` or ``"float64"``; None: that of the graph."""
+    dense_size: int
+    """Size of the reduced problem up to which ``solver="auto"`` is dense."""
+    explicit_size: int
+    """Size up to which an iteration uses the explicit matrix, where that is smaller than the weights."""
     xp: Any
     """Array namespace (array-API style) for element-wise work, ``matmul`` and reductions."""
 
@@ -57,6 +63,10 @@ class Backend(Protocol):
         """Bytes that can be allocated now."""
         ...
 
+    def csr_array(self, values: Array, rows: Array, cols: Array, shape: tuple[int, int]) -> Any:
+        """Canonical sparse matrix of coordinate triplets, duplicates added: SciPy's on the host, CuPy's on a GPU."""
+        ...
+
     # -- control -----------------------------------------------------------------------------------------------------
     def session(self) -> AbstractContextManager[None]:
         """Context of one public call: BLAS threads held, device selected; everything restored on leaving."""
@@ -66,15 +76,27 @@ class Backend(Protocol):
         """How many replicates of a wave are in memory at the same time."""
         ...
 
+    def wave_size(self, bytes_per_replicate: int, memory_limit: int | None, *, iterated: bool) -> int:
+        """How many replicates a wave should have, from shapes, the machine's model and `memory_limit` alone.
+
+        What happens to be free is not looked at: it may reduce a wave later, and the result says so.
+        """
+        ...
+
     def map_replicates(self, solve: "Callable[[Backend, list[int]], R]", replicates: Sequence[int]) -> list[R]:
         """Solve the replicates of one wave: `solve` gets a backend view to work on and the replicates it shall do.
 
-        How a wave is cut in calls is the backend's affair and must not change any result.
+        How a wave is cut in calls is the backend's affair and must not change any result. Raises MemoryError where the
+        wave does not fit, with its memory given back.
         """
         ...
 
     def while_loop(self, cond: Callable[[S], Any], body: Callable[[S], S], state: S) -> S:
-        """``while cond(state): state = body(state)``."""
+        """``while cond(state): state = body(state)``.
+
+        A backend that cannot look at `cond` without waiting for the device may call `body` a few times more: it must
+        leave a state that fulfils `cond` no longer as it is.
+        """
         ...
 
     # -- blocks ------------------------------------------------------------------------------------------------------
@@ -90,6 +112,10 @@ class Backend(Protocol):
         self, weights: BlockWeights, x_source: Array | None, x_target: Array | None
     ) -> tuple[Array | None, Array | None]:
         """``(|W| x_target, |W|^T x_source)`` in the dtype of x, shapes (B, m, c) and (B, n, c); None in, None out."""
+        ...
+
+    def stays_in_cache(self, n_bytes: int) -> bool:
+        """Whether weights of that size are still in the cache for a second product, if it follows at once."""
         ...
 
     def cluster_sums(self, weights: BlockWeights, source: Array, target: Array, n_clusters: int) -> Array:

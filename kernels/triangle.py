@@ -9,10 +9,12 @@ __all__ = ["rank_upper", "unrank_upper"]
 Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
 
-def rank_upper(rows: Ints, cols: Ints, size: int) -> Ints:
-    """Rank of entry (row, col), row < col, of an n x n matrix among the strict upper triangle in row-major order."""
-    i = np.asarray(rows, np.int64)
-    return i * (2 * size - i - 1) // 2 + (np.asarray(cols, np.int64) - i - 1)
+def rank_upper(rows: Any, cols: Any, size: int) -> Any:
+    """Rank of entry (row, col), row < col, of an n x n matrix among the strict upper triangle in row-major order.
+
+    Arrays of int64 of any library.
+    """
+    return rows * (2 * size - rows - 1) // 2 + (cols - rows - 1)
 
 
 def unrank_upper(ranks: Ints, size: int) -> tuple[Ints, Ints]:

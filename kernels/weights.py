@@ -1,9 +1,10 @@
 """Weights of one block for a batch of replicates, as backends hold them: dense or CSR, leading axis of replicates."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-__all__ = ["BlockWeights", "CsrWeights", "DenseWeights"]
+__all__ = ["BlockWeights", "CsrWeights", "DenseWeights", "n_stored", "stored_bytes"]
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,15 @@ class CsrWeights:
     indptr : array, shape (B, m + 1), int64
         A member with fewer than nnz values leaves the tail unused.
     shape : (m, n)
+    derived : dict
+        What a backend makes of these weights and keeps for the next call, as their transpose.
     """
 
     values: Any
     indices: Any
     indptr: Any
     shape: tuple[int, int]
+    derived: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def n_members(self) -> int:
@@ -65,3 +69,13 @@ class CsrWeights:
 
 
 BlockWeights: TypeAlias = DenseWeights | CsrWeights
+
+
+def n_stored(weights: BlockWeights) -> int:
+    """Stored weights of all members together."""
+    return math.prod(int(size) for size in weights.values.shape)
+
+
+def stored_bytes(weights: BlockWeights) -> int:
+    """What they take; 8 bytes each where the library does not say."""
+    return n_stored(weights) * int(getattr(weights.values.dtype, "itemsize", 8))

@@ -26,6 +26,7 @@ from netspectra.significance.replicates import NullOutcome, NullSolver
 from netspectra.significance.result import ClusterabilityResult
 from netspectra.significance.sensitivity import N_SEEDS, further_ncuts, seed_sensitivity
 from netspectra.significance.statistics import cohens_d, compare, tie_width
+from netspectra.significance.waves import solve_waves
 from netspectra.spectrum import SolverName, plan_solver
 from netspectra.validation import (
     MAX_N_INIT,
@@ -69,7 +70,7 @@ def clusterability_test(
     solver: SolverName = "auto",
     tol: float | None = None,
     backend: str | Backend = "auto",
-    batch_size: int | None = None,
+    batch_size: int | RunPlan | None = None,
     memory_limit: int | None = None,
     progress: ProgressSetting = None,
 ) -> ClusterabilityResult:
@@ -95,8 +96,10 @@ def clusterability_test(
     solver, tol : as of :func:`netspectra.eigenpairs`
     backend : str or Backend
         E.g. ``netspectra.get_backend("cpu", n_threads=2)``. The result does not depend on the number of threads.
-    batch_size : int, optional
-        Null networks per wave, by default as memory allows. The result does not depend on it.
+    batch_size : int or RunPlan, optional
+        Null networks per wave, by default what shapes, machine and `memory_limit` allow. On a CPU the result does not
+        depend on it; on a GPU equal waves give equal results, and ``batch_size=result.plan`` runs those of an earlier
+        result again.
     memory_limit : int, optional
         Bytes that the null networks in flight may take together; default half of what is free.
     progress : None, bool or callable
@@ -138,7 +141,11 @@ def clusterability_test(
 
 
 def _run(
-    machine: Backend, q: _Question, batch_size: int | None, memory_limit: int | None, callback: ProgressCallback | None
+    machine: Backend,
+    q: _Question,
+    batch_size: int | RunPlan | None,
+    memory_limit: int | None,
+    callback: ProgressCallback | None,
 ) -> ClusterabilityResult:
     clock = _Clock()
     batch = load_batch([q.graph], machine)
@@ -157,7 +164,9 @@ def _run(
     else:
         further = further_ncuts(batch, solution, recipe)
     clock.lap("seeds")
-    outcomes = _solve_waves(machine, nulls, q.n_nulls, run_plan.batch_size, callback) if nulls else []
+    outcomes: list[NullOutcome] = []
+    if nulls:
+        outcomes, run_plan = solve_waves(machine, nulls, q.n_nulls, run_plan, callback)
     clock.lap("nulls")
     result = _conclude(machine, q, run_plan, partition, further, outcomes, clock.so_far(machine))
     return _judge_failures(result)
@@ -167,19 +176,6 @@ def _null_solver(machine: Backend, q: _Question, batch: GraphBatch, recipe: Reci
     small = compact(q.graph, machine.to_numpy(batch.degrees)[0]).graph
     observed = batch if small is q.graph else load_batch([small], machine)
     return NullSolver(small, prepare_null(small, observed, q.null, q.seed), recipe)
-
-
-def _solve_waves(
-    machine: Backend, solver: NullSolver, n_nulls: int, wave: int, callback: ProgressCallback | None
-) -> list[NullOutcome]:
-    started, outcomes = time.perf_counter(), []
-    for first in range(0, n_nulls, wave):
-        replicates = range(first, min(first + wave, n_nulls))
-        for some in machine.map_replicates(solver, replicates):
-            outcomes += some
-        if callback is not None:
-            callback(len(outcomes), n_nulls, time.perf_counter() - started)
-    return outcomes
 
 
 def _conclude(

@@ -18,8 +18,6 @@ __all__ = ["RunPlan", "plan_run", "replicate_bytes"]
 
 MEMORY_FRACTION = 0.5
 """Share of the free memory that a run plans to use when no limit is given."""
-DEFAULT_WAVE = {"dense": 16, "lobpcg": 2}
-"""Replicates per wave and worker: enough to hide the end of a wave, few enough to report progress."""
 _PANEL_BYTES = 3 * (8 << 20)
 
 
@@ -36,12 +34,22 @@ class RunPlan(Record):
         Replicates in memory at the same time.
     memory_limit : int
         Bytes that replicates may take together.
+    model : str
+        The machine's model: with the shapes and a given `memory_limit` it settles the size of a wave.
+    waves : tuple of (count, size)
+        The waves that were run, in order; ``clusterability_test(batch_size=result.plan)`` runs the same again.
+    reductions : tuple of str
+        What made waves smaller than shapes, model and `memory_limit` alone would have had them: free memory at the
+        start, or memory that ran out in a wave, which was then halved.
     """
 
     bytes_per_replicate: int
     batch_size: int
     in_flight: int
     memory_limit: int
+    model: str = ""
+    waves: tuple[tuple[int, int], ...] = ()
+    reductions: tuple[str, ...] = ()
 
 
 def replicate_bytes(graph: LayerGraph, recipe: Recipe, null: NullName = "shuffle") -> int:
@@ -54,6 +62,7 @@ def replicate_bytes(graph: LayerGraph, recipe: Recipe, null: NullName = "shuffle
         solver = item * (sizes[0] * sizes[1] + 4 * sizes[0] ** 2)
     else:
         solver = item * n * width * 14 + 8 * n * k * 4 + _PANEL_BYTES
+        solver += item * sum(_sides(graph)) * _sides(graph)[0] if recipe.solver.explicit else 0  # G, and B before it
     clustering = 8 * n * (2 * k + 8) + 4 * n * (recipe.n_init if recipe.select == "ncut" else 1)
     return int(weights + solver + clustering)
 
@@ -61,26 +70,18 @@ def replicate_bytes(graph: LayerGraph, recipe: Recipe, null: NullName = "shuffle
 def plan_run(
     backend: Backend, recipe: Recipe, bytes_per_replicate: int, n_nulls: int, *, batch_size: Any, memory_limit: Any
 ) -> RunPlan:
-    """Settle batch size and memory.
+    """Settle batch size and memory; `batch_size` may be an earlier :class:`RunPlan`, whose waves are then kept.
 
     Raises
     ------
     LimitError
         If a single replicate does not fit, with the numbers.
     GraphError
-        If `batch_size` or `memory_limit` is not a positive integer.
+        If `batch_size` or `memory_limit` is not a positive integer, or an earlier plan is of another run.
     """
-    if memory_limit is None:
-        limit = int(MEMORY_FRACTION * backend.available_memory())
-    elif (
-        isinstance(memory_limit, int | float | np.number)
-        and not isinstance(memory_limit, bool)
-        and 0 < memory_limit < np.inf
-    ):
-        limit = int(memory_limit)
-    else:
-        msg = f"memory_limit must be a positive number of bytes or None, got {memory_limit!r}"
-        raise GraphError(msg)
+    given = _given_limit(memory_limit)
+    free = backend.available_memory()
+    limit = int(MEMORY_FRACTION * free) if given is None else given
     fitting = limit // max(1, bytes_per_replicate)
     if fitting < 1 and n_nulls > 0:
         msg = (
@@ -88,14 +89,50 @@ def plan_run(
             "GB; raise memory_limit, free memory, or take fewer clusters"
         )
         raise LimitError(msg)
-    wanted = DEFAULT_WAVE[recipe.solver.solver] * backend.n_threads
-    if batch_size is not None:
+    if isinstance(batch_size, RunPlan):
+        return _replayed(backend, batch_size, bytes_per_replicate, n_nulls, limit)
+    if batch_size is None:
+        wanted = backend.wave_size(bytes_per_replicate, given, iterated=recipe.solver.solver == "lobpcg")
+    else:
         wanted = require_count("batch_size", batch_size, 1)
-    wave = max(1, min(wanted, max(n_nulls, 1)))
+    planned = wave = max(1, min(wanted, max(n_nulls, 1)))
     if backend.in_flight(wave) > max(fitting, 1):
         wave = int(max(fitting, 1))
+    short = wave < planned and given is None
     return RunPlan(
-        bytes_per_replicate=bytes_per_replicate, batch_size=wave, in_flight=backend.in_flight(wave), memory_limit=limit
+        bytes_per_replicate=bytes_per_replicate,
+        batch_size=wave,
+        in_flight=backend.in_flight(wave),
+        memory_limit=limit,
+        model=backend.model,
+        reductions=(f"free memory ({free / 1e9:.3g} GB): {wave} replicates per wave, not {planned}",) if short else (),
+    )
+
+
+def _given_limit(memory_limit: Any) -> int | None:
+    if memory_limit is None:
+        return None
+    number = isinstance(memory_limit, int | float | np.number) and not isinstance(memory_limit, bool)
+    if number and 0 < memory_limit < np.inf:
+        return int(memory_limit)
+    msg = f"memory_limit must be a positive number of bytes or None, got {memory_limit!r}"
+    raise GraphError(msg)
+
+
+def _replayed(backend: Backend, earlier: RunPlan, bytes_per_replicate: int, n_nulls: int, limit: int) -> RunPlan:
+    """The plan of an earlier run, for this one."""
+    total = sum(count * size for count, size in earlier.waves)
+    if total != n_nulls:
+        msg = f"batch_size is the plan of a run of {total} null networks, this one has {n_nulls}; give an integer"
+        raise GraphError(msg)
+    largest = max((size for _, size in earlier.waves), default=1)
+    return RunPlan(
+        bytes_per_replicate=bytes_per_replicate,
+        batch_size=largest,
+        in_flight=backend.in_flight(largest),
+        memory_limit=limit,
+        model=backend.model,
+        waves=earlier.waves,
     )
 
 

@@ -8,7 +8,7 @@ from netspectra.clustering.ncut import cluster_volumes, ncut_of
 from netspectra.clustering.packing import pack_components
 from netspectra.clustering.precision import solve_for_embedding
 from netspectra.graph.batch import GraphBatch
-from netspectra.graph.components import component_labels
+from netspectra.graph.components import components_of
 from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels.backend import Backend
 from netspectra.nulls.model import NullModel
@@ -75,7 +75,7 @@ class NullSolver:
         if not largest < ZERO_EIGENVALUE[self.recipe.dtype]:
             return None
         degrees = backend.to_numpy(batch.degrees)[index]
-        count, components = component_labels(graph_of(self.graph, batch, index), degrees > 0)
+        count, components = components_of(batch, index, lambda: graph_of(self.graph, batch, index))
         if count < self.recipe.n_clusters:
             return None
         labels = backend.asarray(pack_components(components, degrees, self.recipe.n_clusters)[None])

@@ -4,6 +4,7 @@ The verdict :data:`LOST` says that wanted singular values are too small for ``G 
 of the method, but the member has to be solved without squaring. It never leaves :func:`netspectra.spectrum.solve`.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -59,7 +60,7 @@ def try_lobpcg(operator: SymmetricOperator, k: int, plan: SolverPlan, replicates
     start = backend.standard_normals(keys, (operator.size, block_width(k, operator.size)), plan.dtype)
     state = lobpcg(
         backend,
-        operator.apply,
+        _explicit_product(operator, plan.dtype) if plan.explicit else operator.apply,
         start * operator.mask(plan.dtype),
         operator.trivial(plan.dtype),
         k - 1,
@@ -75,6 +76,12 @@ def try_lobpcg(operator: SymmetricOperator, k: int, plan: SolverPlan, replicates
     lost = [bool(end) and not safe for end, safe in zip(settled, kept, strict=True)]
     refused = [LOST if gone else "not_converged" for gone in lost]
     return replace(solution, status=tuple(_verdict(passed, refused)))
+
+
+def _explicit_product(operator: SymmetricOperator, dtype: Any) -> Callable[[Array], Array]:
+    """Product with the explicit matrix; its trivial pair, which is moved, is deflated anyway."""
+    matrix = operator.dense(dtype)
+    return lambda X: operator.batch.backend.xp.matmul(matrix, X)
 
 
 def try_singular(batch: GraphBatch, k: int, plan: SolverPlan, replicates: Replicates) -> Solution:

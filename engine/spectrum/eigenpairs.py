@@ -9,8 +9,9 @@ import numpy as np
 
 from netspectra.graph.admission import as_graphs, check_live
 from netspectra.graph.batch import load_batch
+from netspectra.graph.device import backend_for
 from netspectra.graph.layer_graph import LayerGraph
-from netspectra.kernels import Backend, get_backend
+from netspectra.kernels import Backend
 from netspectra.records import Run
 from netspectra.records.version import installed_version
 from netspectra.spectrum.plan import SolverName, SolverPlan, is_unique, plan_solver
@@ -147,8 +148,8 @@ def eigenpairs(
     Acceptance: ``"lobpcg"`` by residuals re-evaluated in float64, at most ``2 tol``; ``"dense"`` by LAPACK's rule
     ``|AZ - ZD| / (|A| n ulp) < 30``. Whatever fails is returned with ``status="not_converged"``, never unflagged.
     """
-    machine = get_backend(backend)
     graphs = as_graphs(graph)
+    machine = backend_for(graphs, backend)
     require_choice("solver", solver, get_args(SolverName))
     tol, seed = require_tolerance(tol), require_seed(seed)
     if maxiter is not None:

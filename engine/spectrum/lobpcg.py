@@ -81,7 +81,7 @@ def lobpcg(
         `best` and `best_values` (descending) are the result; `done` says who converged.
     """
     xp = backend.xp
-    step = _Step(backend, apply, deflated, n_wanted, tolerance)
+    step = _Step(backend, apply, deflated, n_wanted, tolerance, maxiter)
     X = orthonormalize(backend, start, deflated)
     X, AX, values = step.rayleigh_ritz(X, apply(X))
     members = X.shape[0]
@@ -102,11 +102,14 @@ class _Step:
         deflated: Array,
         n_wanted: int,
         tolerance: Callable[[Array], Array],
+        maxiter: int,
     ) -> None:
         self.backend, self.apply, self.deflated = backend, apply, deflated
-        self.n_wanted, self.tolerance = n_wanted, tolerance
+        self.n_wanted, self.tolerance, self.maxiter = n_wanted, tolerance, maxiter
 
     def __call__(self, s: LobpcgState) -> LobpcgState:
+        if s.iteration >= self.maxiter:  # a backend may step beyond the end, see Backend.while_loop
+            return s
         xp = self.backend.xp
         R = s.AX - s.X * s.values[:, None, :]
         relative = xp.sqrt(xp.sum(R * R, axis=1)) / self.tolerance(s.values)

@@ -13,7 +13,7 @@ import numpy as np
 
 from netspectra.graph.batch import GraphBatch
 from netspectra.kernels.backend import Array
-from netspectra.kernels.weights import BlockWeights
+from netspectra.kernels.weights import BlockWeights, stored_bytes
 
 __all__ = ["BipartiteGram", "NormalizedAdjacency", "SymmetricOperator"]
 
@@ -101,8 +101,23 @@ class BipartiteGram:
         self.size = sum(batch.structure.sizes[i] for i in self.small)
 
     def apply(self, X: Array) -> Array:
-        """``B (B^T X)`` for X (B, size, c)."""
-        return self.to_small(self.to_large(X))
+        """``B (B^T X)`` for X (B, size, c).
+
+        Layers of the larger side whose weights stay in the cache are done one after the other, so that both products
+        read them from memory once.
+        """
+        if not any(self._in_cache(layer) for layer in self.large):
+            return self.to_small(self.to_large(X))
+        total: Any = 0.0
+        for layer in self.large:
+            total = total + self._cross(self._cross(X, self.small, (layer,)), (layer,), self.small)
+        return total
+
+    def _in_cache(self, layer: int) -> bool:
+        """Whether the weights between a layer and its neighbours stay in the cache between two products."""
+        blocks = zip(self.batch.structure.ends, self.batch.weights, strict=True)
+        n_bytes = sum(stored_bytes(block) for ends, block in blocks if layer in ends)
+        return self.batch.backend.stays_in_cache(n_bytes)
 
     def to_large(self, X: Array) -> Array:
         """``B^T X``, from the smaller to the larger side."""
@@ -119,6 +134,8 @@ class BipartiteGram:
         parts: dict[int, Any] = dict.fromkeys(there)
         for (source, target), block in zip(structure.ends, self.batch.weights, strict=True):
             near, far = (source, target) if source in start else (target, source)
+            if near not in start or far not in parts:
+                continue
             x = Y[:, start[near] : start[near] + structure.sizes[near], :]
             if near == source:
                 _, y = backend.block_product(block, x, None)

@@ -1,16 +1,15 @@
-"""Choice of solver, dtype and tolerance, from shapes alone."""
+"""Choice of solver, dtype and tolerance, from shapes and the machine alone."""
 
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from netspectra.graph.batch import GraphBatch, Structure
+from netspectra.kernels.weights import n_stored
 
 __all__ = ["SolverName", "SolverPlan", "block_width", "explicit_fits", "is_unique", "plan_solver"]
 
 SolverName = Literal["auto", "dense", "lobpcg"]
-DENSE_SIZE = 1200
-"""Reduced size up to which ``solver="auto"`` is dense: there LAPACK's ``syevr`` and the iteration took 67 ms each."""
 DENSE_ELEMENTS = 1 << 24
 """Elements (64 MB in float32) of the explicit matrix, S or B, up to which ``solver="auto"`` is dense."""
 ESCALATE_SIZE = 4000
@@ -30,19 +29,22 @@ class SolverPlan:
     tol: float
     maxiter: int
     seed: int
+    explicit: bool = False
+    """Whether LOBPCG multiplies by the explicit reduced matrix."""
 
 
 def plan_solver(
     batch: GraphBatch, k: int, solver: SolverName, tol: float | None, maxiter: int | None, seed: int
 ) -> SolverPlan:
-    """Settle what ``"auto"`` and None stand for, from shapes alone."""
+    """Settle what ``"auto"`` and None stand for, from shapes and the machine alone."""
     size, xp = batch.structure.reduced_size, batch.backend.xp
     narrow = size < 5 * block_width(k, size)
-    small = size <= DENSE_SIZE and _explicit_elements(batch.structure) <= DENSE_ELEMENTS
+    small = size <= batch.backend.dense_size and _explicit_elements(batch.structure) <= DENSE_ELEMENTS
     chosen: Literal["dense", "lobpcg"] = solver if solver != "auto" else "dense" if small or narrow else "lobpcg"
     tolerance = DEFAULT_TOL if tol is None else float(tol)
     dtype = xp.float64 if tolerance < FLOAT64_BELOW else batch.dtype
-    return SolverPlan(chosen, dtype, tolerance, DEFAULT_MAXITER if maxiter is None else maxiter, seed)
+    explicit = chosen == "lobpcg" and _explicit_pays(batch)
+    return SolverPlan(chosen, dtype, tolerance, DEFAULT_MAXITER if maxiter is None else maxiter, seed, explicit)
 
 
 def block_width(k: int, size: int) -> int:
@@ -63,6 +65,14 @@ def explicit_fits(structure: Structure) -> bool:
     """Whether a member that LOBPCG cannot solve may be solved from the explicit matrix instead: seconds, 128 MB."""
     halves = 1 if structure.sides is None else 2
     return halves * structure.reduced_size <= ESCALATE_SIZE and _explicit_elements(structure) <= ESCALATE_SIZE**2
+
+
+def _explicit_pays(batch: GraphBatch) -> bool:
+    """Whether ``G = B B^T`` is small, and smaller than the weights that it is made of."""
+    size = batch.structure.reduced_size
+    if batch.structure.sides is None or size > batch.backend.explicit_size:
+        return False
+    return size * size <= sum(n_stored(block) // block.n_members for block in batch.weights)
 
 
 def _explicit_elements(structure: Structure) -> int:

@@ -56,7 +56,7 @@ def _escalate_dense(batch: GraphBatch, k: int, plan: SolverPlan, replicates: Rep
 
 def _escalate_lobpcg(batch: GraphBatch, k: int, plan: SolverPlan, replicates: Replicates, failed: Solution) -> Solution:
     """One member whose iteration was refused: in float64, then densely, or longer where it is too large for that."""
-    wide, reduced = replace(plan, dtype=batch.backend.xp.float64), reduce(batch)
+    wide, reduced = replace(plan, dtype=batch.backend.xp.float64, explicit=False), reduce(batch)
     solution = failed
     if failed.status[0] != LOST and plan.dtype != wide.dtype:
         solution = try_lobpcg(reduced, k, wide, replicates)

@@ -52,7 +52,10 @@ class ReferenceBackend:
 
     name = "reference"
     device = "cpu"
+    model = "cpu"
     n_threads = 1
+    dense_size = 1200
+    explicit_size = 0
     compile_seconds = 0.0
 
     def __init__(self, xp: Any = None, dtype: Any = None) -> None:
@@ -85,12 +88,20 @@ class ReferenceBackend:
     def available_memory(self) -> int:
         return available_bytes()
 
+    def csr_array(self, values: Array, rows: Array, cols: Array, shape: tuple[int, int]) -> Any:
+        host = [self.to_numpy(array) for array in (values, rows, cols)]
+        return sp.csr_array((host[0], (host[1], host[2])), shape=shape)
+
     # -- control -----------------------------------------------------------------------------------------------------
     def session(self) -> AbstractContextManager[None]:
         return nullcontext()
 
     def in_flight(self, batch_size: int) -> int:
         return batch_size
+
+    def wave_size(self, bytes_per_replicate: int, memory_limit: int | None, *, iterated: bool) -> int:
+        del bytes_per_replicate, memory_limit
+        return 2 if iterated else 16
 
     def map_replicates(self, solve: "Callable[[Backend, list[int]], R]", replicates: Sequence[int]) -> list[R]:
         """The whole wave is one batch."""
@@ -123,6 +134,10 @@ class ReferenceBackend:
         W = self._absolute(weights, x.dtype)
         y_source = None if x_target is None else xp.matmul(W, x_target)
         return y_source, None if x_source is None else xp.matmul(xp.matrix_transpose(W), x_source)
+
+    def stays_in_cache(self, n_bytes: int) -> bool:
+        del n_bytes
+        return False
 
     def cluster_sums(self, weights: BlockWeights, source: Array, target: Array, n_clusters: int) -> Array:
         xp = self.xp

@@ -21,7 +21,7 @@ VERBS = [name for name, value in vars(Backend).items() if callable(value) and no
 
 
 def test_names_lead_to_backends():
-    assert available_backends() == ["cpu", "reference"]
+    assert available_backends()[-2:] == ["cpu", "reference"]
     assert isinstance(get_backend("cpu"), CpuBackend)
     assert isinstance(get_backend("reference"), ReferenceBackend)
     assert get_backend() is get_backend("auto") is get_backend("cpu")
@@ -41,7 +41,7 @@ def test_options_belong_to_a_name():
 
 @pytest.mark.parametrize("name", ["gpu", "", "CPU", "cuda:0"])
 def test_an_unknown_name_lists_the_known_ones(name):
-    with pytest.raises(GraphError, match=r"backend must be one of \['auto', 'cpu', 'reference'\]"):
+    with pytest.raises(GraphError, match=r"backend must be one of \['auto', 'cuda', 'cpu', 'reference'\]"):
         get_backend(name)
 
 
@@ -51,7 +51,7 @@ def test_what_is_no_backend_is_refused(thing):
         get_backend(thing)
 
 
-@pytest.mark.parametrize(("name", "library"), [("cuda", "CuPy"), ("jax", "JAX")])
+@pytest.mark.parametrize(("name", "library"), [("jax", "JAX")])
 def test_a_planned_backend_says_that_it_is_not_there(name, library):
     with pytest.raises(BackendUnavailableError, match=rf"'{name}' \({library}\).*use backend='cpu'"):
         get_backend(name)

@@ -37,7 +37,7 @@ PARTITION = RUN | {
     "select",
 }
 SENSITIVITY = {"n_seeds", "ncuts", "ncut_range", "z_range", "p_range", "sensitive"}
-PLAN = {"bytes_per_replicate", "batch_size", "in_flight", "memory_limit"}
+PLAN = {"bytes_per_replicate", "batch_size", "in_flight", "memory_limit", "model", "waves", "reductions"}
 RESULT = RUN | {
     "schema_version",
     "kind",

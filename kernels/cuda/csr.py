@@ -1,0 +1,59 @@
+"""CSR blocks on the device: products, and the transposed pattern that makes their order fixed. See ``csr.cu``."""
+
+from typing import Any
+
+from netspectra.kernels.cuda.launcher import WARP, Launcher
+from netspectra.kernels.cuda.layout import BLOCK, csr_arguments, csr_types, dtype_name, element_strides, run_flat
+from netspectra.kernels.cuda.sources import Kernel
+from netspectra.kernels.weights import CsrWeights
+
+__all__ = ["csr_product", "transposed"]
+
+
+def csr_product(xp: Any, launcher: Launcher, weights: CsrWeights, x: Any) -> Any:
+    """``|CSR| x`` per member, (B, m, c)."""
+    (members, _, c), m = x.shape, weights.shape[0]
+    if int(c) > 1 and element_strides(x)[2] != 1:
+        x = x.copy(order="C")
+    y = xp.empty((members, m, c), dtype=x.dtype)
+    lanes = min(WARP, 1 << max(int(c) - 1, 0).bit_length())
+    kernel = Kernel("csr.cu", "csr_product", csr_types(weights, WORK=dtype_name(x)))
+    member, row, _ = element_strides(x)
+    run_flat(launcher, kernel, m * lanes, int(members), [*csr_arguments(weights), x, member, row, y, int(c), lanes])
+    return y
+
+
+def transposed(xp: Any, launcher: Launcher, weights: CsrWeights) -> CsrWeights:
+    """The same block by columns; made once and kept with the weights (it doubles what they take)."""
+    kept: CsrWeights | None = weights.derived.get("transposed")
+    if kept is None:
+        kept = weights.derived["transposed"] = _transpose(xp, launcher, weights)
+    return kept
+
+
+def _transpose(xp: Any, launcher: Launcher, weights: CsrWeights) -> CsrWeights:
+    (m, n), n_stored = weights.shape, int(weights.indices.shape[1])
+    patterns = int(weights.indices.shape[0])
+    if n_stored == 0:
+        empty = xp.zeros((patterns, n + 1), dtype=xp.int64)
+        return CsrWeights(weights.values, weights.indices, empty, (n, m))
+    rows = xp.empty((patterns, n_stored), dtype=weights.indices.dtype)
+    kernel = Kernel("csr.cu", "csr_rows", csr_types(weights, WORK="float32"))
+    run_flat(launcher, kernel, (m + 1) * WARP, patterns, [weights.indptr, m, n_stored, rows])
+    parts = [_by_column(xp, weights.indices[p, :], rows[p, :], m, n) for p in range(patterns)]
+    order, indices, indptr = (xp.stack(list(arrays)) for arrays in zip(*parts, strict=True))
+    members = weights.n_members
+    values = [xp.take(weights.values[b, :], order[b if patterns > 1 else 0, :], axis=0) for b in range(members)]
+    return CsrWeights(xp.stack(values), indices, indptr, (n, m))
+
+
+def _by_column(xp: Any, cols: Any, rows: Any, m: int, n: int) -> tuple[Any, Any, Any]:
+    """Order of the stored values by (column, row), their rows, and where each column begins; unused ones last."""
+    key = xp.where(rows < m, cols, xp.full_like(cols, n))
+    order = xp.argsort(key, stable=True)
+    columns = xp.arange(n + 1, dtype=key.dtype)
+    indptr = xp.searchsorted(xp.take(key, order, axis=0), columns)
+    return order, xp.take(rows, order, axis=0), xp.astype(indptr, xp.int64)
+
+
+assert BLOCK % WARP == 0

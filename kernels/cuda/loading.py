@@ -1,0 +1,64 @@
+"""Blocks of graphs onto the device, stacked over members; what is there already is not copied for a single graph."""
+
+from collections.abc import Callable
+from typing import Any
+
+import scipy.sparse as sp
+
+from netspectra.kernels.weights import CsrWeights, DenseWeights
+
+__all__ = ["load_csr", "load_dense"]
+
+
+def load_dense(xp: Any, asarray: Callable[[Any], Any], members: list[Any], *, symmetric: bool) -> DenseWeights:
+    """Stack dense blocks (m, n); of a symmetric one only the strict upper triangle is kept."""
+    values = asarray(members[0])[None, :, :] if len(members) == 1 else xp.stack([asarray(W) for W in members])
+    if symmetric:
+        above = xp.arange(values.shape[1])[:, None] < xp.arange(values.shape[2])[None, :]
+        values = xp.where(above, values, xp.zeros_like(values))
+    return DenseWeights(values)
+
+
+def load_csr(xp: Any, asarray: Callable[[Any], Any], members: list[Any], *, symmetric: bool) -> CsrWeights:
+    """Stack CSR blocks, padded to the longest; `members` have ``data``, ``indices``, ``indptr`` and ``shape``."""
+    if all(sp.issparse(W) for W in members):
+        members = [sp.csr_array(sp.triu(W, k=1)) if symmetric else W for W in members]
+        return _stacked(xp, members, asarray)
+    parts = [_Csr(*(asarray(a) for a in (W.data, W.indices, W.indptr)), W.shape) for W in members]
+    return _stacked(xp, [_upper(xp, W) if symmetric else W for W in parts], asarray)
+
+
+class _Csr:
+    """Device arrays of one CSR block."""
+
+    def __init__(self, data: Any, indices: Any, indptr: Any, shape: tuple[int, int]) -> None:
+        self.data, self.indices, self.indptr, self.shape = data, indices, indptr, shape
+
+
+def _stacked(xp: Any, members: list[Any], asarray: Callable[[Any], Any]) -> CsrWeights:
+    longest = max(int(W.data.shape[0]) for W in members)
+    wide = any(str(W.indices.dtype) == "int64" for W in members)
+    columns = []
+    for name in ("data", "indices"):
+        rows = []
+        for W in members:
+            array = asarray(getattr(W, name))
+            if name == "indices":
+                array = xp.astype(array, xp.int64 if wide else xp.int32, copy=False)
+            missing = longest - int(array.shape[0])
+            rows.append(xp.concat([array, xp.zeros((missing,), dtype=array.dtype)]) if missing else array)
+        columns.append(rows[0][None, :] if len(rows) == 1 else xp.stack(rows))
+    indptr = xp.stack([xp.astype(asarray(W.indptr), xp.int64) for W in members])
+    shape: tuple[int, int] = members[0].shape
+    return CsrWeights(columns[0], columns[1], indptr, shape)
+
+
+def _upper(xp: Any, W: _Csr) -> _Csr:
+    """Strict upper triangle."""
+    m = int(W.shape[0])
+    stored = xp.arange(int(W.data.shape[0]), dtype=xp.int64)
+    rows = xp.searchsorted(xp.astype(W.indptr[1:], xp.int64), stored, side="right")
+    kept = xp.nonzero(xp.astype(rows, xp.int64) < xp.astype(W.indices, xp.int64))[0]
+    rows = xp.take(rows, kept, axis=0)
+    indptr = xp.searchsorted(rows, xp.arange(m + 1, dtype=rows.dtype))
+    return _Csr(xp.take(W.data, kept, axis=0), xp.take(W.indices, kept, axis=0), indptr, W.shape)
