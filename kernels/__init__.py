@@ -33,7 +33,8 @@ def get_backend(name: Any = "auto", **options: Any) -> Backend:
     name : {"auto", "cuda", "cpu", "reference"} or Backend
         ``"auto"`` takes the fastest that works here: ``"cuda"`` only where a device answers.
     **options
-        Passed on to the backend, e.g. ``n_threads=2`` or ``dtype="float64"`` for ``"cpu"``, ``device=1`` for ``"cuda"``.
+        Passed on to the backend, e.g. ``n_threads=2`` or ``dtype="float64"`` for ``"cpu"``, ``device=1`` for
+        ``"cuda"``.
 
     Raises
     ------

@@ -24,7 +24,8 @@ settings.register_profile(
 settings.load_profile("netspectra")
 
 #: Every backend, and the capabilities it stands on beside the core dependencies.
-BACKENDS: dict[str, tuple[str, ...]] = {"reference": (), "cpu": ()}
+#: "emulated" is the CUDA backend with NumPy for CuPy and its kernels run on the host.
+BACKENDS: dict[str, tuple[str, ...]] = {"reference": (), "cpu": (), "emulated": ("cxx",)}
 
 
 def _data_folder() -> Path:
@@ -40,8 +41,29 @@ def _module(name: str) -> Callable[[], Any]:
     return lambda: pytest.importorskip(name, reason=f"{name}: not installed", exc_type=ImportError)
 
 
+def _cxx() -> str:
+    from cuda_kernels.host_compiler import find_compiler
+
+    return find_compiler() or pytest.skip("cxx: no C++ compiler, neither $CXX nor g++ nor clang++")
+
+
+def _nvrtc() -> Any:
+    from cuda_kernels.device_compiler import load_nvrtc
+
+    try:
+        return load_nvrtc()
+    except (ImportError, RuntimeError) as missing:
+        pytest.skip(f"nvrtc: {missing}")
+
+
 #: How each capability is obtained; whoever lacks it raises pytest's skip with "<capability>: <reason>".
-CAPABILITIES: dict[str, Callable[[], Any]] = {"data": _data_folder, "torch": _module("torch")}
+CAPABILITIES: dict[str, Callable[[], Any]] = {
+    "cupy": _module("cupy"),  # the library alone, with or without a device
+    "cxx": _cxx,
+    "data": _data_folder,
+    "nvrtc": _nvrtc,
+    "torch": _module("torch"),
+}
 
 REQUIRED = frozenset(filter(None, (name.strip() for name in os.environ.get("NETSPECTRA_REQUIRE", "").split(","))))
 
@@ -69,12 +91,25 @@ def data_folder() -> Path:
     return obtain("data")
 
 
+@pytest.fixture(scope="session")
+def emulated_launcher() -> Any:
+    """Return a launcher that runs CUDA kernels on the host."""
+    obtain("cxx")
+    from cuda_kernels.emulated import EmulatedLauncher
+
+    return EmulatedLauncher()
+
+
 # Of the session, for hypothesis forbids function-scoped fixtures around @given; backends hold settings, not results.
 @pytest.fixture(scope="session", params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> Any:
     """Run the test on every backend this machine has."""
     for capability in BACKENDS[request.param]:
         obtain(capability)
+    if request.param == "emulated":
+        return importlib.import_module("cuda_kernels.host_machine").emulated_backend(
+            request.getfixturevalue("emulated_launcher")
+        )
     return importlib.import_module("netspectra.kernels").get_backend(request.param)
 
 

@@ -27,8 +27,8 @@ def solve_waves(
     """
     started, outcomes = time.perf_counter(), list[NullOutcome]()
     waves, reductions, largest = list[int](), list(plan.reductions), plan.batch_size
-    for wanted in _sizes(plan, n_nulls):
-        end = len(outcomes) + wanted
+    for stretch in _stretches(plan, n_nulls):
+        end = len(outcomes) + stretch
         while len(outcomes) < end:
             size = min(largest, end - len(outcomes))
             found = _attempt(machine, solver, range(len(outcomes), len(outcomes) + size))
@@ -54,13 +54,12 @@ def _attempt(machine: Backend, solver: NullSolver, replicates: range) -> "list[N
         return error.with_traceback(None)
 
 
-def _sizes(plan: RunPlan, n_nulls: int) -> Iterator[int]:
-    if plan.waves:
-        for count, size in plan.waves:
-            yield from [size] * count
-        return
-    for first in range(0, n_nulls, plan.batch_size):
-        yield min(plan.batch_size, n_nulls - first)
+def _stretches(plan: RunPlan, n_nulls: int) -> Iterator[int]:
+    """The waves of a plan that is replayed, else all null networks in one stretch, which waves then divide."""
+    if not plan.waves:
+        yield n_nulls
+    for count, size in plan.waves:
+        yield from [size] * count
 
 
 def _counted(waves: list[int]) -> tuple[tuple[int, int], ...]:

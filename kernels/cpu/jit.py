@@ -8,9 +8,6 @@ nothing can be written, functions are compiled in memory, with one warning.
 
 import hashlib
 import logging
-import os
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from functools import cache
@@ -19,6 +16,8 @@ from typing import Any
 
 import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+
+from netspectra.kernels.cache import writable_folder
 
 __all__ = ["compile_seconds", "compiled", "helper"]
 
@@ -69,32 +68,10 @@ def cache_folder() -> Path | None:
     folder_of_kernels = Path(__file__).parent
     for source in [*sorted(folder_of_kernels.glob("*.py")), folder_of_kernels.parent / "keys.py"]:
         digest.update(source.name.encode() + source.read_bytes())
-    name = f"kernels-{digest.hexdigest()[:16]}"
-    for base in _candidate_folders():
-        folder = base / name
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                return folder
-        except OSError:
-            continue
-    _log.warning("no writable cache folder: CPU kernels are compiled anew in every process (set NETSPECTRA_CACHE)")
-    return None
-
-
-def _candidate_folders() -> list[Path]:
-    chosen = os.environ.get("NETSPECTRA_CACHE")
-    if chosen:
-        return [Path(chosen)]
-    try:
-        home = Path.home()
-    except RuntimeError:
-        return []
-    if sys.platform == "darwin":
-        return [home / "Library" / "Caches" / "netspectra"]
-    if sys.platform == "win32":
-        return [Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / "netspectra" / "cache"]
-    return [Path(os.environ.get("XDG_CACHE_HOME", home / ".cache")) / "netspectra"]
+    folder = writable_folder(f"kernels-{digest.hexdigest()[:16]}")
+    if folder is None:
+        _log.warning("no writable cache folder: CPU kernels are compiled anew in every process (set NETSPECTRA_CACHE)")
+    return folder
 
 
 class _Locator(_CacheLocator):

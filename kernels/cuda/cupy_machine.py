@@ -1,7 +1,5 @@
-"""An NVIDIA GPU through CuPy: arrays, memory, and kernels compiled by NVRTC at first use (CuPy keeps them on disk)."""
+"""An NVIDIA GPU through CuPy: arrays and memory."""
 
-import time
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Any
@@ -9,14 +7,12 @@ from typing import Any
 import numpy as np
 
 from netspectra.errors import BackendUnavailableError, GraphError
-from netspectra.kernels.cuda.sources import Kernel
+from netspectra.kernels.cuda.cupy_launcher import CupyLauncher
 
-__all__ = ["CupyLauncher", "CupyMachine", "cuda_answers", "import_cupy"]
+__all__ = ["CupyMachine", "cuda_answers", "import_cupy"]
 
 _INSTALL = "install it with pip install 'netspectra[cuda13]' (or [cuda12] for a CUDA 12 driver), or use backend='cpu'"
 _OUT_OF_MEMORY = ("ALLOC_FAILED", "cudaErrorMemoryAllocation", "CUDA_ERROR_OUT_OF_MEMORY", "out of memory")
-DEFAULT_SHARED = 48 << 10
-"""Shared memory that a block may take without asking."""
 
 
 def import_cupy() -> ModuleType:
@@ -36,8 +32,8 @@ def import_cupy() -> ModuleType:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
         msg = (
-            f"backend 'cuda': CuPy is installed, but no CUDA device answers ({error}); check the driver with nvidia-smi, "
-            "or use backend='cpu'"
+            f"backend 'cuda': CuPy is installed, but no CUDA device answers ({error}); check the driver with "
+            "nvidia-smi, or use backend='cpu'"
         )
         raise BackendUnavailableError(msg) from error
     if count == 0:
@@ -79,7 +75,7 @@ class CupyMachine:
         self._device = self._cupy.cuda.Device(int(number))
         self.name = f"cuda:{int(number)}"
         self.model = str(self._cupy.cuda.runtime.getDeviceProperties(int(number))["name"].decode())
-        self.launcher = CupyLauncher(self._cupy, self._device.attributes)
+        self.launcher = CupyLauncher(self._cupy, self._device)
 
     def scope(self) -> AbstractContextManager[Any]:
         """The device as a context."""
@@ -133,40 +129,3 @@ class CupyMachine:
         matrix = sparse.coo_matrix((values, (rows, cols)), shape=shape).tocsr()
         matrix.sum_duplicates()
         return matrix
-
-
-class CupyLauncher:
-    """Compiles with NVRTC; see :class:`netspectra.kernels.cuda.launcher.Launcher`."""
-
-    def __init__(self, cupy: Any, attributes: Any) -> None:
-        self._cupy = cupy
-        self._functions: dict[Kernel, Any] = {}
-        self.shared_limit = int(attributes["MaxSharedMemoryPerBlockOptin"])
-        self.multiprocessors = int(attributes["MultiProcessorCount"])
-        self.l2_bytes = int(attributes["L2CacheSize"])
-        self.compile_seconds = 0.0
-
-    def launch(
-        self, kernel: Kernel, grid: tuple[int, int, int], block: int, arguments: Sequence[Any], shared: int = 0
-    ) -> None:
-        """Queue a kernel on the current stream, compiling it where it is new."""
-        if 0 in grid:
-            return
-        function = self._functions.get(kernel) or self._compile(kernel)
-        if shared > DEFAULT_SHARED:
-            function.max_dynamic_shared_size_bytes = shared
-        function(grid, (block, 1, 1), tuple(_as_argument(value) for value in arguments), shared_mem=shared)
-
-    def _compile(self, kernel: Kernel) -> Any:
-        started = time.perf_counter()
-        module = self._cupy.RawModule(code=kernel.source, options=("--std=c++17",), backend="nvrtc")
-        function = self._functions[kernel] = module.get_function(kernel.name)
-        self.compile_seconds += time.perf_counter() - started
-        return function
-
-
-def _as_argument(value: Any) -> Any:
-    """Arrays as they are, integers as int64, floats as float64."""
-    if isinstance(value, int | np.integer):
-        return np.int64(value)
-    return np.float64(value) if isinstance(value, float) else value

@@ -3,7 +3,8 @@
 #include "common.cuh"
 
 // Four words of one counter and key.
-__device__ inline void philox4x32(uint32 c0, uint32 c1, uint32 c2, uint32 c3, uint32 k0, uint32 k1, uint32 (&words)[4]) {
+__device__ inline void philox4x32(uint32 c0, uint32 c1, uint32 c2, uint32 c3, uint32 k0, uint32 k1,
+                                  uint32 (&words)[4]) {
 #pragma unroll
     for (int round = 0; round < 10; ++round) {
         uint32 high0 = __umulhi(0xD2511F53u, c0), low0 = 0xD2511F53u * c0;

@@ -44,7 +44,8 @@ def _dense_product(
     if swapped:
         x_source, x_target = x_target, x_source
     view = (W, member_stride, row_stride, int(W.shape[1]), int(W.shape[2]))
-    slabs = [(first, min(first + WIDTHS[-1], c)) for first in range(0, c, WIDTHS[-1])]
+    step = max(width for width in WIDTHS if _shared_bytes(TILE, width, int(x.dtype.itemsize)) <= launcher.shared_limit)
+    slabs = [(first, min(first + step, c)) for first in range(0, c, step)]
     parts = [_slab(xp, launcher, view, _columns(x_source, *slab), _columns(x_target, *slab)) for slab in slabs]
     y_source, y_target = (None if half[0] is None else _side_by_side(xp, half) for half in zip(*parts, strict=True))
     return (y_target, y_source) if swapped else (y_source, y_target)
@@ -53,7 +54,7 @@ def _dense_product(
 def _slab(
     xp: Any, launcher: Launcher, view: tuple[Any, int, int, int, int], x_source: Any, x_target: Any
 ) -> tuple[Any | None, Any | None]:
-    """At most 32 vectors: one pass over W."""
+    """As many vectors as one pass over W has room for."""
     W, member_stride, row_stride, m, n = view
     x = x_target if x_target is not None else x_source
     members, c = int(x.shape[0]), int(x.shape[2])
@@ -66,9 +67,9 @@ def _slab(
     y_target = none if x_source is None else xp.empty((grid[1], members, n, c), dtype=x.dtype)
     types = (("STORE", dtype_name(W)), ("WORK", dtype_name(x)), ("WIDTH", str(width)))
     arguments = [W, member_stride, row_stride, m, n, *_vectors(x_source, none), *_vectors(x_target, none)]
-    shared = item * (TILE * (TILE + 1) + 2 * TILE * width + rows * width)
     arguments += [y_source, y_target, c, rows, cols]
-    launcher.launch(Kernel("products.cu", "block_product", types), grid, THREADS, arguments, shared)
+    kernel, shared = Kernel("products.cu", "block_product", types), _shared_bytes(rows, width, item)
+    launcher.launch(kernel, grid, THREADS, arguments, shared)
     return (
         None if x_target is None else _added(xp, y_source),
         None if x_source is None else _added(xp, y_target),
@@ -79,8 +80,13 @@ def _panels(launcher: Launcher, m: int, n: int, width: int, item: int) -> tuple[
     """Height and width of a panel: about :data:`PANELS_WANTED` of them, and sums over rows that fit on chip."""
     side = min(max(SMALLEST_PANEL, int((m * n / PANELS_WANTED) ** 0.5)), LARGEST_PANEL)
     side = -(-side // TILE) * TILE
-    room = launcher.shared_limit // item - TILE * (TILE + 1) - 2 * TILE * width
-    return max(TILE, min(side, room // width // TILE * TILE)), side
+    room = (launcher.shared_limit - _shared_bytes(0, width, item)) // (item * width)
+    return min(side, room // TILE * TILE), side
+
+
+def _shared_bytes(panel_rows: int, width: int, item: int) -> int:
+    """A tile, the vectors beside and below it, and the sums over the rows of a panel."""
+    return item * (TILE * (TILE + 1) + 2 * TILE * width + panel_rows * width)
 
 
 def _vectors(x: Any, none: Any) -> list[Any]:

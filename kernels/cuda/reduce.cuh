@@ -41,8 +41,8 @@ __device__ __forceinline__ double block_sum(double value, double* parts) {
     return total;
 }
 
-// The largest value over the thread block and its index, ties to the lowest index; `parts` is shared memory, two doubles
-// per warp.
+// The largest value over the thread block and its index, ties to the lowest index; `parts` is shared memory, two
+// doubles per warp.
 __device__ __forceinline__ void block_largest(double& value, int32& index, double* parts) {
     const int warps = blockDim.x / 32;
 #pragma unroll

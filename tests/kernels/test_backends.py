@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from inspect import signature
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -59,6 +60,42 @@ def test_a_planned_backend_says_that_it_is_not_there(name, library):
         get_backend(name, device=1)
 
 
+def without_cupy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+
+
+def without_driver(monkeypatch):
+    class CUDARuntimeError(RuntimeError):
+        pass
+
+    def count():
+        raise CUDARuntimeError("cudaErrorInsufficientDriver")
+
+    runtime = SimpleNamespace(getDeviceCount=count, CUDARuntimeError=CUDARuntimeError)
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=SimpleNamespace(runtime=runtime)))
+
+
+def without_device(monkeypatch):
+    runtime = SimpleNamespace(getDeviceCount=lambda: 0, CUDARuntimeError=OSError)
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=SimpleNamespace(runtime=runtime)))
+
+
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [
+        (without_cupy, r"CuPy cannot be imported .*pip install 'netspectra\[cuda13\]'.*\[cuda12\]"),
+        (without_driver, "no CUDA device answers .*cudaErrorInsufficientDriver.*nvidia-smi.*backend='cpu'"),
+        (without_device, "has no CUDA device; use backend='cpu'"),
+    ],
+)
+def test_without_a_gpu_cuda_says_what_is_missing_and_auto_does_without(monkeypatch, lacking, told):
+    lacking(monkeypatch)
+    with pytest.raises(BackendUnavailableError, match=rf"backend 'cuda': .*{told}"):
+        get_backend("cuda", dtype="float32")
+    assert available_backends() == ["cpu", "reference"]
+    assert get_backend("auto") is get_backend("cpu")
+
+
 @pytest.mark.parametrize("n_threads", [0, -1, 1.5, True, float("nan"), float("inf"), "2", "two", [1]], ids=repr)
 def test_threads_must_be_a_positive_integer(n_threads):
     with pytest.raises(GraphError, match="n_threads must be a positive integer or None"):
@@ -88,8 +125,10 @@ def test_every_verb_is_there_with_the_same_arguments(backend):
 
 
 def test_what_a_backend_says_of_itself(backend):
-    assert backend.name in available_backends()
-    assert (backend.device, backend.compile_seconds >= 0, backend.n_threads >= 1) == ("cpu", True, True)
+    assert backend.name in [*available_backends(), "cuda"]
+    assert backend.device.split(":")[0] == ("cuda" if backend.name == "cuda" else "cpu")
+    assert (backend.compile_seconds >= 0, backend.n_threads >= 1) == (True, True)
+    assert backend.model
     assert backend.available_memory() > 1 << 20
     backend.synchronize()
     backend.free_memory()
@@ -98,7 +137,10 @@ def test_what_a_backend_says_of_itself(backend):
 
 
 def test_while_loop_is_a_loop(backend):
-    assert backend.while_loop(lambda s: s[0] < 10, lambda s: (s[0] + 1, s[1] + s[0]), (0, 0)) == (10, 45)
+    def add(s):  # as the protocol asks, a state beyond the end stays as it is
+        return (s[0] + 1, s[1] + s[0]) if s[0] < 10 else s
+
+    assert backend.while_loop(lambda s: s[0] < 10, add, (0, 0)) == (10, 45)
     assert backend.while_loop(lambda _: False, lambda _: 1 / 0, 7) == 7
 
 
