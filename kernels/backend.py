@@ -32,7 +32,6 @@ class Backend(Protocol):
     model: str
     """The machine's name, e.g. of the GPU: with shapes and `memory_limit` it settles the size of a wave."""
     n_threads: int
-    compile_seconds: float
     dtype: str | None
     """Working dtype asked of the backend, ``"float32"`` or ``"float64"``; None: that of the graph."""
     dense_size: int
@@ -41,6 +40,11 @@ class Backend(Protocol):
     """Size up to which an iteration uses the explicit matrix, where that is smaller than the weights."""
     xp: Any
     """Array namespace (array-API style) for element-wise work, ``matmul`` and reductions."""
+
+    @property
+    def compile_seconds(self) -> float:
+        """Seconds spent compiling kernels so far."""
+        ...
 
     # -- arrays and time ---------------------------------------------------------------------------------------------
     def asarray(self, values: Any, dtype: Any = None) -> Array:

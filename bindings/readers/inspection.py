@@ -14,8 +14,9 @@ from netspectra.bindings.readers.selection import LoadReport, layer_names, selec
 from netspectra.bindings.readers.tensors import Array
 from netspectra.errors import AmbiguousOrientationError, GraphError
 from netspectra.graph import Layer
-from netspectra.graph.arrays import row_panels, widest_dtype
+from netspectra.graph.dtypes import widest_dtype
 from netspectra.graph.layer_graph import Orientation
+from netspectra.graph.panels import row_panels
 from netspectra.records import SCHEMA_VERSION, plain
 
 __all__ = ["FileInspection", "inspect_file"]

@@ -11,8 +11,9 @@ import numpy as np
 
 from netspectra.errors import LimitError
 from netspectra.graph.batch import GraphBatch, load_batch
+from netspectra.graph.device import backend_for
 from netspectra.graph.layer_graph import LayerGraph
-from netspectra.kernels import Backend, get_backend
+from netspectra.kernels import Backend
 from netspectra.kernels.backend import Array
 from netspectra.validation import require_graph, require_labels
 
@@ -92,7 +93,7 @@ def ncut(graph: LayerGraph, labels: Any, *, backend: "str | Backend" = "auto") -
     if names.size > MAX_LABELS:
         msg = f"labels: at most {MAX_LABELS:,} distinct clusters, got {names.size:,}; merge some"
         raise LimitError(msg)
-    machine = get_backend(backend)
+    machine = backend_for(graph, backend)
     with machine.session():
         batch = load_batch([graph], machine)
         volumes = cluster_volumes(batch, machine.asarray(dense[None]), max(1, names.size))

@@ -15,9 +15,10 @@ from netspectra.clustering.precision import solve_for_embedding
 from netspectra.clustering.recipe import Recipe, SelectName
 from netspectra.graph.admission import as_graphs, check_live
 from netspectra.graph.batch import GraphBatch, load_batch
-from netspectra.graph.components import component_labels
+from netspectra.graph.components import components_of
+from netspectra.graph.device import backend_for
 from netspectra.graph.layer_graph import LayerGraph
-from netspectra.kernels import Backend, get_backend
+from netspectra.kernels import Backend
 from netspectra.spectrum import Solution, SolverName, plan_solver
 from netspectra.validation import MAX_N_INIT, require_choice, require_count, require_seed, require_tolerance
 
@@ -96,8 +97,8 @@ def spectral_clustering(
     >>> [row["counts"] for row in part.by_layer()]
     [[3, 3], [3, 3]]
     """
-    machine = get_backend(backend)
     graphs = as_graphs(graph)
+    machine = backend_for(graphs, backend)
     require_choice("solver", solver, get_args(SolverName))
     require_choice("select", select, get_args(SelectName))
     n_clusters, n_init = require_count("n_clusters", n_clusters, 2), require_count("n_init", n_init, 1, MAX_N_INIT)
@@ -151,7 +152,7 @@ def cluster_graphs(graphs: list[LayerGraph], batch: GraphBatch, recipe: Recipe) 
 def _packed_labels(graph: LayerGraph, batch: GraphBatch, index: int, n_clusters: int) -> Any:
     """Labels of a graph with at least `n_clusters` components among its live nodes, else None."""
     degrees = batch.backend.to_numpy(batch.degrees)[index]
-    count, components = component_labels(graph, degrees > 0)
+    count, components = components_of(batch, index, lambda: graph)
     return pack_components(components, degrees, n_clusters) if count >= n_clusters else None
 
 

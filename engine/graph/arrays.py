@@ -1,35 +1,35 @@
-"""Weights as given: any array a caller may have becomes a read-only NumPy view or a canonical CSR array, uncopied.
+"""Weights as given: whatever array a caller has, where it is, uncopied.
 
-float16, bfloat16, float32 and float64 are kept as they are; bool and integers become float64; complex and object are
-errors (design: "Dtypes").
+On the host they become a read-only NumPy view or a canonical CSR array; on a device they stay the array they are, or a
+:class:`DeviceCsr`. float16, bfloat16, float32 and float64 are kept as they are; bool and integers become float64;
+complex and object are errors (design: "Dtypes").
 """
 
-from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-import ml_dtypes
+import array_api_compat
 import numpy as np
 import scipy.sparse as sp
 
 from netspectra.errors import GraphError
+from netspectra.graph.device import HOST, cuda_backend, current_device, device_of
+from netspectra.graph.device_csr import DeviceCsr
+from netspectra.graph.dtypes import real_floats, storage_dtype
+from netspectra.graph.panels import require_finite
 
-__all__ = ["PANEL_ELEMENTS", "Weights", "as_weights", "row_panels", "widest_dtype", "working_dtype"]
+__all__ = ["Weights", "as_weights", "is_sparse"]
 
-Weights: TypeAlias = np.ndarray[Any, Any] | sp.csr_array
-
-PANEL_ELEMENTS = 1 << 20
-"""Elements of a dense block read at a time wherever something must be derived from it (4 MB in float32)."""
-
-_FLOATS = tuple(np.dtype(t) for t in (ml_dtypes.bfloat16, np.float16, np.float32, np.float64))
+Weights: TypeAlias = Any
+"""On the host ``numpy.ndarray`` or ``scipy.sparse.csr_array``; on a device an array of its library or a DeviceCsr."""
 
 
 def as_weights(weights: object, what: str, *, keep_zeros: bool = False, copy: bool = False) -> Weights:
-    """Return `weights` as a read-only 2-D NumPy array (a view where possible) or a canonical CSR array.
+    """Return `weights` as a 2-D array or canonical CSR where they are: read-only on the host, views where possible.
 
     Parameters
     ----------
     weights : array_like, sparse array or matrix, or object with ``__dlpack__``
-        Shape (n_source, n_target).
+        Shape (n_source, n_target), on the host or on one device.
     what : str
         How an error message calls it.
     keep_zeros : bool, default False
@@ -42,54 +42,63 @@ def as_weights(weights: object, what: str, *, keep_zeros: bool = False, copy: bo
     GraphError
         If it is not a 2-D array of finite real numbers.
     """
-    if sp.issparse(weights):
-        return _canonical_csr(weights, what, keep_zeros=keep_zeros, copy=copy)
-    array = _to_numpy(weights, what)
+    if is_sparse(weights):
+        options = {"keep_zeros": keep_zeros, "copy": copy}
+        if sp.issparse(weights):
+            return _canonical_csr(weights, what, **options)
+        with current_device(weights.data):  # type: ignore[attr-defined]
+            return _canonical_device_csr(weights, what, **options)
+    array = _to_array(weights, what)
     if array.ndim != 2:
-        msg = f"{what}: expected a 2-D array (n_source, n_target), got {array.ndim} dimension(s), shape {array.shape}"
+        shape = tuple(int(size) for size in array.shape)
+        msg = f"{what}: expected a 2-D array (n_source, n_target), got {array.ndim} dimension(s), shape {shape}"
         raise GraphError(msg)
-    array = _real_floats(array, what)
-    view = array.copy() if copy else array.view()
-    view.flags.writeable = False
-    for rows in row_panels(view):
-        _require_finite(view[rows], what)
-    return view
+    with current_device(array):
+        array = real_floats(array, what)
+        if isinstance(array, np.ndarray):
+            array = array.copy() if copy else array.view()
+            array.flags.writeable = False
+        elif copy:
+            array = array_api_compat.array_namespace(array).asarray(array, copy=True)
+        require_finite(array, what)
+    return array
 
 
-def row_panels(array: np.ndarray[Any, Any]) -> Iterator[slice]:
-    """Slices of rows, each about :data:`PANEL_ELEMENTS` elements, that cover a 2-D array in order."""
-    n_rows, n_cols = array.shape
-    height = max(1, PANEL_ELEMENTS // max(1, n_cols))
-    for start in range(0, n_rows, height):
-        yield slice(start, min(start + height, n_rows))
+def is_sparse(weights: Any) -> bool:
+    """Whether these are sparse weights: a SciPy one, or one like it (a ``tocsr`` method) whose data is on a device."""
+    if sp.issparse(weights) or isinstance(weights, DeviceCsr):
+        return True
+    return hasattr(weights, "tocsr") and hasattr(weights, "data") and device_of(weights.data) != HOST
 
 
-def widest_dtype(dtypes: "list[np.dtype[Any]]") -> np.dtype[Any]:
-    """Return the widest of several storage dtypes (float16 beside bfloat16 gives float32)."""
-    distinct = set(dtypes)
-    if len(distinct) == 1:
-        return distinct.pop()
-    if any(d == np.float64 for d in distinct):
-        return np.dtype(np.float64)
-    return np.dtype(np.float32)
-
-
-def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Dtype in which weights stored as `dtype` are computed: float64 stays, everything narrower becomes float32."""
-    return np.dtype(np.float64 if dtype == np.float64 else np.float32)
-
-
-def _to_numpy(weights: Any, what: str) -> np.ndarray[Any, Any]:
+def _to_array(weights: Any, what: str) -> Any:
+    """Array of the caller's library where the weights are on a device, else of NumPy."""
     if np.ma.is_masked(weights):
         msg = f"{what}: some entries are masked; say what they are worth first, e.g. with .filled(0)"
         raise GraphError(msg)
     try:
+        device = device_of(weights)
+        if device != HOST:
+            return _on_device(weights, device)
         if hasattr(weights, "__dlpack__") and not hasattr(weights, "__array_interface__"):
             return _from_dlpack(weights)
         return np.asarray(weights)
     except (TypeError, ValueError, BufferError, RuntimeError) as error:
         msg = f"{what}: cannot be read as an array ({type(weights).__name__}): {error}"
         raise GraphError(msg) from error
+
+
+def _on_device(weights: Any, device: str) -> Any:
+    """A device array as it is; what only has DLPack, as an array of the backend of its device (memory is shared)."""
+    if array_api_compat.is_torch_array(weights) and not str(weights.layout).endswith("strided"):
+        msg = f"it is sparse in a layout of its own ({weights.layout}); pass a cupyx.scipy.sparse.csr_matrix"
+        raise TypeError(msg)
+    if array_api_compat.is_array_api_obj(weights):
+        return weights.detach() if hasattr(weights, "detach") else weights  # PyTorch: without its gradient
+    if device.startswith("cuda:"):
+        return cuda_backend(device).asarray(weights)
+    msg = f"it is on {device}, where netspectra works on arrays of the array-API standard only; copy it to the host"
+    raise TypeError(msg)
 
 
 def _from_dlpack(weights: Any) -> np.ndarray[Any, Any]:
@@ -101,26 +110,12 @@ def _from_dlpack(weights: Any) -> np.ndarray[Any, Any]:
         return np.asarray(weights)  # a dtype that NumPy's DLPack does not know, as JAX's bfloat16
 
 
-def _real_floats(array: np.ndarray[Any, Any], what: str) -> np.ndarray[Any, Any]:
-    if array.dtype in _FLOATS:
-        return array
-    if array.dtype.newbyteorder("=") in _FLOATS:
-        return array.astype(array.dtype.newbyteorder("="))
-    if array.dtype.kind in "biu":
-        return array.astype(np.float64)
-    msg = (
-        f"{what}: expected real numbers (float16, bfloat16, float32, float64, bool or integers), got dtype "
-        f"{array.dtype}; convert it first, e.g. with .real or .astype('float32')"
-    )
-    raise GraphError(msg)
-
-
 def _canonical_csr(weights: Any, what: str, *, keep_zeros: bool, copy: bool) -> sp.csr_array:
     if weights.ndim != 2:
         msg = f"{what}: expected a 2-D sparse array (n_source, n_target), got shape {weights.shape}"
         raise GraphError(msg)
     source = weights.tocsr()
-    data = _real_floats(np.asarray(source.data), what)
+    data = real_floats(np.asarray(source.data), what)
     try:
         csr = sp.csr_array((data, source.indices, source.indptr), shape=source.shape, copy=copy)
         csr.check_format(full_check=True)  # an index out of range would be read as memory
@@ -132,7 +127,7 @@ def _canonical_csr(weights: Any, what: str, *, keep_zeros: bool, copy: bool) -> 
         csr.sum_duplicates()
         if not keep_zeros:
             csr.eliminate_zeros()
-    _require_finite(csr.data, what)
+    require_finite(csr.data, what)
     for part in ("data", "indices", "indptr"):
         view = getattr(csr, part).view()
         view.flags.writeable = False
@@ -140,12 +135,31 @@ def _canonical_csr(weights: Any, what: str, *, keep_zeros: bool, copy: bool) -> 
     return csr
 
 
-def _require_finite(values: np.ndarray[Any, Any], what: str) -> None:
-    finite = np.isfinite(values)
-    if not finite.all():
-        bad = values[~finite]
-        msg = (
-            f"{what}: weights must be finite, got {bad.size} NaN or infinite value(s), the first {bad.flat[0]}; "
-            "check the checkpoint (diverged training?) or replace them"
-        )
+def _canonical_device_csr(weights: Any, what: str, *, keep_zeros: bool, copy: bool) -> DeviceCsr:
+    """CSR of a sparse array on a device: its own arrays where they are canonical, else what its own methods make."""
+    if isinstance(weights, DeviceCsr):
+        return weights
+    source = weights.tocsr()
+    if storage_dtype(source.data).kind in "biu":
+        source = source.astype(np.float64)  # before duplicates are summed
+    if copy:
+        source = source.copy()
+    csr = _device_csr(source, what)
+    if not csr.is_canonical():
+        source = source.copy()  # the caller's is left alone
+        source.sum_duplicates()
+        csr = _device_csr(source, what)
+    edges = csr.data != 0
+    if not keep_zeros and not bool(csr.xp.all(edges)):
+        csr = csr.where(edges)
+    require_finite(csr.data, what)
+    return csr
+
+
+def _device_csr(source: Any, what: str) -> DeviceCsr:
+    rows, cols = (int(size) for size in source.shape)
+    csr = DeviceCsr(real_floats(source.data, what), source.indices, source.indptr, (rows, cols))
+    if fault := csr.fault():
+        msg = f"{what}: not a valid sparse array ({fault}); build it again"
         raise GraphError(msg)
+    return csr

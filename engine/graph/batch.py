@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from netspectra.errors import GraphError
-from netspectra.graph.arrays import working_dtype
+from netspectra.graph.dtypes import working_dtype
 from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels.backend import Array, Backend
 from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights

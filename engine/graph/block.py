@@ -1,5 +1,6 @@
 """A block: the weights between two layers, exactly as the network holds them."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from netspectra.errors import GraphError
-from netspectra.graph.arrays import Weights, as_weights, row_panels
+from netspectra.graph.arrays import Weights, as_weights, is_sparse
+from netspectra.graph.device import HOST, device_of
+from netspectra.graph.device_csr import DeviceCsr
+from netspectra.graph.dtypes import storage_dtype
+from netspectra.graph.panels import count_nonzero
 
 __all__ = ["Block"]
 
@@ -23,7 +28,8 @@ class Block:
         same layer twice makes a *symmetric* block: its strict upper triangle counts.
     weights : array_like or scipy.sparse array, shape (n_source, n_target)
         Signed, in their native dtype. A dense array is kept as a read-only view; a sparse one becomes canonical CSR
-        (sorted, duplicates summed, explicit zeros dropped unless ``fixed_support``).
+        (sorted, duplicates summed, explicit zeros dropped unless ``fixed_support``). Arrays on a device (CuPy, PyTorch,
+        JAX, anything with DLPack; ``cupyx.scipy.sparse``) stay there, uncopied.
     learned : bool, default True
         False marks parameter-free edges (identity skips), which null models never shuffle.
     fixed_support : bool, default False
@@ -54,7 +60,7 @@ class Block:
         fixed_support: bool = False,
         copy: bool = False,
     ) -> None:
-        if fixed_support and not sp.issparse(weights):
+        if fixed_support and not is_sparse(weights):
             msg = f"block {source} -> {target}: fixed_support needs sparse weights, whose pattern is the support"
             raise GraphError(msg)
         array = as_weights(weights, f"block {source} -> {target}", keep_zeros=fixed_support, copy=copy)
@@ -86,12 +92,17 @@ class Block:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Storage dtype of the weights."""
-        return np.dtype(self.weights.dtype)
+        return storage_dtype(self.weights.data if self.is_sparse else self.weights)
+
+    @property
+    def device(self) -> str:
+        """Where the weights are: ``"cpu"``, ``"cuda:0"``, or what their library calls its device."""
+        return device_of(self.weights.data if self.is_sparse else self.weights)
 
     @property
     def is_sparse(self) -> bool:
         """Whether the weights are stored as CSR."""
-        return sp.issparse(self.weights)
+        return is_sparse(self.weights)
 
     @property
     def is_symmetric(self) -> bool:
@@ -101,20 +112,19 @@ class Block:
     @property
     def n_stored(self) -> int:
         """Stored weights (dense: all entries)."""
-        weights: Any = self.weights
-        return int(weights.nnz) if self.is_sparse else int(weights.size)
+        return int(self.weights.nnz) if self.is_sparse else math.prod(self.shape)
 
     def count_nonzero(self) -> int:
         """Count the non-zero weights that are edges (strict upper triangle of a symmetric block)."""
-        if self.is_sparse:
-            edges: Any = sp.triu(self.weights, k=1) if self.is_symmetric else self.weights
-            return int(np.count_nonzero(edges.data))
-        dense = np.asarray(self.weights)
-        if self.is_symmetric:
-            return sum(int(np.count_nonzero(row[i + 1 :])) for i, row in enumerate(dense))
-        return sum(int(np.count_nonzero(dense[rows])) for rows in row_panels(dense))
+        if not self.is_sparse:
+            return count_nonzero(self.weights, triangle=self.is_symmetric)
+        if isinstance(self.weights, DeviceCsr):
+            return count_nonzero((self.weights.upper() if self.is_symmetric else self.weights).data)
+        edges: Any = sp.triu(self.weights, k=1) if self.is_symmetric else self.weights
+        return int(np.count_nonzero(edges.data))
 
     def __repr__(self) -> str:
         storage = "csr" if self.is_sparse else "dense"
         marks = ("" if self.learned else ", not learned") + (", fixed support" if self.fixed_support else "")
+        marks += "" if self.device == HOST else f", {self.device}"
         return f"Block({self.source} -> {self.target}, {self.shape[0]} x {self.shape[1]} {self.dtype} {storage}{marks})"

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+import array_api_compat
 import numpy as np
 import scipy.sparse as sp
 
 from netspectra.graph.block import Block
+from netspectra.graph.device_csr import DeviceCsr
 from netspectra.graph.layer import Layer
 from netspectra.graph.layer_graph import LayerGraph
 
@@ -43,7 +45,7 @@ class CompactGraph:
 
 
 def compact(graph: LayerGraph, degrees: np.ndarray[Any, np.dtype[np.float64]]) -> CompactGraph:
-    """Remove the nodes whose degree, shape (n,), is zero."""
+    """Remove the nodes whose degree, shape (n,) on the host, is zero; weights on a device stay there."""
     live = degrees > 0
     if live.all():
         return CompactGraph(graph, live)
@@ -60,13 +62,26 @@ def _compact_block(block: Block, rows: np.ndarray[Any, Any], cols: np.ndarray[An
     if rows.all() and cols.all():
         return block
     W: Any = block.weights
-    if block.is_sparse:
-        smaller: Any = sp.csr_array(W[np.flatnonzero(rows)][:, np.flatnonzero(cols)])
+    if isinstance(W, DeviceCsr):
+        smaller: Any = W.between(rows, cols)
+    elif block.is_sparse:
+        smaller = sp.csr_array(W[np.flatnonzero(rows)][:, np.flatnonzero(cols)])
         smaller.sort_indices()
         smaller.data.flags.writeable = False
-    else:
+    elif isinstance(W, np.ndarray):
         smaller = W[np.ix_(rows, cols)]
         smaller.flags.writeable = False
+    else:
+        smaller = _between(W, rows, cols)
     return Block.of_checked(
         int(block.source), int(block.target), smaller, learned=block.learned, fixed_support=block.fixed_support
     )
+
+
+def _between(W: Any, rows: np.ndarray[Any, Any], cols: np.ndarray[Any, Any]) -> Any:
+    """Marked rows and columns of a dense array on a device; only their numbers travel."""
+    xp, device = array_api_compat.array_namespace(W), array_api_compat.device(W)
+    for axis, mask in enumerate((rows, cols)):
+        if not mask.all():
+            W = xp.take(W, xp.asarray(np.flatnonzero(mask).astype(np.int64), device=device), axis=axis)
+    return W

@@ -1,9 +1,10 @@
-"""Connected components of a layer graph, counted once on the host.
+"""Connected components of a layer graph: on the host over its blocks, on a device by floods through its backend.
 
-Sparse blocks go to ``scipy.sparse.csgraph``; a graph with dense blocks is searched breadth-first over the blocks
-themselves, every node's row or column read at most once, and nothing of the size of a block is allocated.
+On the host, sparse blocks go to ``scipy.sparse.csgraph``; a graph with dense blocks is searched breadth-first over the
+blocks themselves, every node's row or column read at most once, and nothing of the size of a block is allocated.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -11,19 +12,32 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
-from netspectra.graph.arrays import PANEL_ELEMENTS
+from netspectra.graph.batch import GraphBatch
 from netspectra.graph.block import Block
+from netspectra.graph.device import HOST
+from netspectra.graph.flood import flood_components
 from netspectra.graph.layer_graph import LayerGraph
+from netspectra.graph.panels import PANEL_ELEMENTS
 
-__all__ = ["component_labels"]
+__all__ = ["component_labels", "components_of"]
 
 Labels: TypeAlias = np.ndarray[Any, np.dtype[np.int32]]
+
+
+def components_of(batch: GraphBatch, index: int, graph: Callable[[], LayerGraph]) -> tuple[int, Labels]:
+    """Components among the live nodes of member `index` of a batch, as :func:`component_labels` returns them.
+
+    `graph` gives that member as a graph on the host; it is not called where the machine is another.
+    """
+    if batch.backend.device != HOST:
+        return flood_components(batch, index)
+    return component_labels(graph(), batch.backend.to_numpy(batch.live)[index])
 
 
 def component_labels(graph: LayerGraph, live: np.ndarray[Any, np.dtype[np.bool_]]) -> tuple[int, Labels]:
     """Return (number of components among `live` nodes, component of each node (n,) int32, -1 for the others).
 
-    `live` (n,) bool marks the nodes that have an edge.
+    The graph is on the host; `live` (n,) bool marks the nodes that have an edge.
     """
     if all(block.is_sparse for block in graph.blocks):
         return _sparse_components(graph, live)

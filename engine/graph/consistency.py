@@ -4,18 +4,31 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
+import array_api_compat
 import numpy as np
 import scipy.sparse as sp
 
 from netspectra.errors import GraphError
 from netspectra.graph.arrays import Weights
 from netspectra.graph.block import Block
+from netspectra.graph.device import current_device
+from netspectra.graph.device_csr import DeviceCsr
 from netspectra.graph.layer import Layer
 
-__all__ = ["Orientation", "asymmetry", "layer_names", "require_chain", "require_layers", "resolve_block"]
+__all__ = [
+    "Orientation",
+    "asymmetry",
+    "has_diagonal",
+    "layer_names",
+    "require_chain",
+    "require_layers",
+    "require_one_device",
+    "resolve_block",
+]
 
 Orientation = Literal["in-out", "out-in"]
 _TILE = 512
+_DEVICE_TILE = 4096
 
 
 def layer_names(names: Sequence[str] | None, count: int, default: str | None = None) -> list[str]:
@@ -85,20 +98,55 @@ def resolve_block(block: Any, layers: tuple[Layer, ...]) -> Block:
     return Block.of_checked(source, target, block.weights, learned=block.learned, fixed_support=block.fixed_support)
 
 
+def require_one_device(blocks: Sequence[Block], layers: tuple[Layer, ...]) -> str:
+    """Return the device that all blocks are on; the message names one block of each."""
+    first = {block.device: block for block in reversed(blocks)}
+    if len(first) > 1:
+        found = "; ".join(
+            f"block {layers[int(block.source)].name} -> {layers[int(block.target)].name} is on {device}"
+            for device, block in sorted(first.items())
+        )
+        msg = (
+            f"the blocks of a graph must be on one device: {found}; copy them to one first, e.g. cupy.asarray(w) or "
+            "w.cuda() puts weights on a GPU, w.get() of CuPy or w.cpu() of PyTorch brings them to the host"
+        )
+        raise GraphError(msg)
+    return next(iter(first))
+
+
 def asymmetry(A: Weights) -> tuple[float, float]:
     """Largest ``|A - A^T|`` and largest ``|A|`` of a square matrix, tile by tile where it is dense."""
-    if sp.issparse(A):
+    if isinstance(A, sp.csr_array):
         difference: Any = abs(A - A.T)
         return (float(difference.max()), float(abs(A).max())) if A.shape[0] else (0.0, 0.0)
+    if isinstance(A, DeviceCsr):
+        with current_device(A.data):
+            return A.asymmetry()
+    xp, tile = array_api_compat.array_namespace(A), _TILE if isinstance(A, np.ndarray) else _DEVICE_TILE
     worst = scale = 0.0
-    for i in range(0, A.shape[0], _TILE):
-        for j in range(i, A.shape[0], _TILE):
-            here = A[i : i + _TILE, j : j + _TILE].astype(np.float64)
-            mirror = A[j : j + _TILE, i : i + _TILE].astype(np.float64).T
-            scale = max(scale, float(np.abs(here).max()), float(np.abs(mirror).max()))
-            with np.errstate(over="ignore"):
-                worst = max(worst, float(np.abs(here - mirror).max()))
+    with current_device(A):
+        spans = [slice(i, min(i + tile, A.shape[0])) for i in range(0, A.shape[0], tile)]
+        for number, i in enumerate(spans):
+            for j in spans[number:]:
+                here = xp.astype(A[i, j], xp.float64)
+                mirror = xp.matrix_transpose(xp.astype(A[j, i], xp.float64))
+                scale = max(scale, float(xp.max(xp.abs(here))), float(xp.max(xp.abs(mirror))))
+                with np.errstate(over="ignore"):
+                    worst = max(worst, float(xp.max(xp.abs(here - mirror))))
     return worst, scale
+
+
+def has_diagonal(A: Weights) -> bool:
+    """Whether any diagonal entry of a square matrix is not zero."""
+    if isinstance(A, DeviceCsr):
+        with current_device(A.data):
+            own = A.rows == A.xp.astype(A.indices, A.xp.int64)
+            return bool(A.xp.any(own & (A.data != 0)))
+    if isinstance(A, sp.csr_array | np.ndarray):
+        return bool(np.any(A.diagonal()))
+    xp = array_api_compat.array_namespace(A)
+    with current_device(A):
+        return bool(xp.any(xp.linalg.diagonal(A) != 0))
 
 
 def _layer_index(end: Any, layers: tuple[Layer, ...]) -> int:

@@ -2,24 +2,28 @@
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import array_api_compat
 import numpy as np
-import scipy.sparse as sp
 
 from netspectra.errors import GraphError
-from netspectra.graph.arrays import as_weights, widest_dtype
+from netspectra.graph.arrays import as_weights, is_sparse
 from netspectra.graph.block import Block
 from netspectra.graph.consistency import (
     Orientation,
     asymmetry,
+    has_diagonal,
     layer_names,
     require_chain,
     require_layers,
+    require_one_device,
     resolve_block,
 )
+from netspectra.graph.device import HOST
+from netspectra.graph.dtypes import widest_dtype
 from netspectra.graph.layer import Layer
 
 __all__ = ["LayerGraph", "Orientation"]
@@ -37,10 +41,13 @@ class LayerGraph:
     ----------
     layers : tuple of Layer
     blocks : tuple of Block
+    device : str
+        Where all weights are: ``"cpu"``, ``"cuda:0"``, or what their library calls its device.
     """
 
     layers: tuple[Layer, ...]
     blocks: tuple[Block, ...]
+    device: str = field(init=False)
 
     def __post_init__(self) -> None:
         layers = tuple(self.layers)
@@ -52,6 +59,7 @@ class LayerGraph:
         blocks.sort(key=lambda block: (block.source, block.target))
         object.__setattr__(self, "layers", layers)
         object.__setattr__(self, "blocks", tuple(blocks))
+        object.__setattr__(self, "device", require_one_device(blocks, layers))
 
     @classmethod
     def from_weights(
@@ -65,7 +73,8 @@ class LayerGraph:
         Parameters
         ----------
         weights : iterable of 2-D arrays
-            One per pair of consecutive layers; dense or sparse, signed. Biases are not part of the graph.
+            One per pair of consecutive layers; dense or sparse, signed; on the host or all on one device, where they
+            stay. Biases are not part of the graph.
         orientation : {"in-out", "out-in"}, default "in-out"
             ``"in-out"``: shape (n_in, n_out), as Keras and Flax store them; ``"out-in"``: (n_out, n_in), as PyTorch
             and ONNX do (a transposed view is taken, nothing is copied).
@@ -80,9 +89,12 @@ class LayerGraph:
         if orientation not in ("in-out", "out-in"):
             msg = f"orientation must be 'in-out' or 'out-in', got {orientation!r}"
             raise GraphError(msg)
-        if sp.issparse(weights) or getattr(weights, "ndim", None) == 2:
+        if is_sparse(weights) or getattr(weights, "ndim", None) == 2:
             msg = "weights must be a list of 2-D arrays, got a single 2-D array; write [weights]"
             raise GraphError(msg)
+        stack: Any = weights
+        if array_api_compat.is_array_api_obj(stack) and stack.ndim == 3:
+            weights = [stack[i, ...] for i in range(stack.shape[0])]  # the standard does not promise iteration
         if isinstance(weights, str | Mapping) or not isinstance(weights, Iterable):
             hint = "; pass its 2-D weight matrices in order, or let netspectra.load read a file" * hasattr(
                 weights, "keys"
@@ -95,7 +107,7 @@ class LayerGraph:
             raise GraphError(msg)
         require_chain(arrays, orientation)
         if orientation == "out-in":
-            arrays = [as_weights(a.T, f"weights[{i}]") if sp.issparse(a) else a.T for i, a in enumerate(arrays)]
+            arrays = [as_weights(a.T, f"weights[{i}]") if is_sparse(a) else a.T for i, a in enumerate(arrays)]
         sizes = [int(arrays[0].shape[0]), *(int(a.shape[1]) for a in arrays)]
         labels = layer_names(names, len(sizes))
         layers = tuple(Layer(name, size) for name, size in zip(labels, sizes, strict=True))
@@ -121,6 +133,7 @@ class LayerGraph:
         Parameters
         ----------
         A : array_like or scipy.sparse array, shape (n, n)
+            On the host or on a device, where it stays.
             Symmetric; a non-zero diagonal is ignored with a warning, as SciPy and scikit-learn do.
         names : sequence of one str, optional
             The layer's name, default ``"nodes"``.
@@ -178,13 +191,14 @@ class LayerGraph:
     def __repr__(self) -> str:
         sizes = [str(layer.size) for layer in self.layers]
         shown = "-".join(sizes if len(sizes) <= 12 else [*sizes[:5], "…", *sizes[-5:]])
-        return f"LayerGraph({shown}: {self.n_nodes} nodes, {len(self.blocks)} blocks, {self.dtype})"
+        where = "" if self.device == HOST else f", {self.device}"
+        return f"LayerGraph({shown}: {self.n_nodes} nodes, {len(self.blocks)} blocks, {self.dtype}{where})"
 
 
 def _warn_of_self_loops(graph: LayerGraph) -> None:
     """Warn the caller of a public constructor; graphs that are derived from its graph come without."""
     for block in graph.blocks:
-        if block.is_symmetric and np.any(block.weights.diagonal()):
+        if block.is_symmetric and has_diagonal(block.weights):
             name = graph.layers[int(block.source)].name
             msg = f"block {name} -> itself: the non-zero diagonal (self-loops) is ignored"
             warnings.warn(msg, UserWarning, stacklevel=3)

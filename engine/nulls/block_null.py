@@ -1,21 +1,22 @@
 """One block's null model: what is permuted among which slots, settled once, drawn many times.
 
 ``out[pi(p)] = w[p]`` with ``p = row * n_cols + col``: every non-zero finds its place, so that dense and CSR storage of
-one block give the same null network, and a mostly-zero dense block costs what its non-zeros cost.
+one block give the same null network, and a mostly-zero dense block costs what its non-zeros cost. Everything is read
+off the weights that the backend has already loaded: on a device nothing goes back to the host or comes a second time.
 """
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import scipy.sparse as sp
 
 from netspectra.errors import LimitError
 from netspectra.graph.block import Block
+from netspectra.graph.panels import count_nonzero, take_flat
 from netspectra.kernels.backend import Backend
 from netspectra.kernels.keys import shuffle_keys, stream_keys
 from netspectra.kernels.triangle import rank_upper
-from netspectra.kernels.weights import BlockWeights, CsrWeights
+from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 
 __all__ = ["BlockNull", "prepare_block"]
 
@@ -25,8 +26,8 @@ SPARSE_BELOW = 0.5
 """Fraction of non-zeros below which only the non-zeros of a dense block are moved."""
 _MAX_DRAWS = 1 << 32
 
-Ints = np.ndarray[Any, np.dtype[np.int64]]
 Move = Literal["all", "non-zero", "none"]
+Plan = tuple[Literal["dense", "pattern", "sparse"], Any, Any, Any, int]
 _MOVES: dict[str, Move] = {"shuffle": "all", "kde": "all", "shuffle-nonzero": "non-zero", "kde-nonzero": "none"}
 
 
@@ -88,11 +89,12 @@ def prepare_block(block: Block, number: int, null: str, given: BlockWeights, bac
     if resample and block.n_stored >= _MAX_DRAWS:
         msg = f"blocks[{number}]: {block.n_stored} weights, the KDE models draw among at most 2**32; use 'shuffle'"
         raise LimitError(msg)
-    storage, values, items, slots, size = _sparse_plan(block, move) if block.is_sparse else _dense_plan(block, move)
-
-    def load(array: Any) -> Any:
-        return None if array is None else backend.asarray(array)
-
+    xp = backend.xp
+    if isinstance(given, CsrWeights):
+        plan = _sparse_plan(xp, given, move, symmetric=block.is_symmetric, fixed_support=block.fixed_support)
+    else:
+        plan = _dense_plan(xp, given, move, symmetric=block.is_symmetric)
+    storage, values, items, slots, size = plan
     return BlockNull(
         number=number,
         given=given,
@@ -100,49 +102,58 @@ def prepare_block(block: Block, number: int, null: str, given: BlockWeights, bac
         storage=storage,
         shape=block.shape,
         symmetric=block.is_symmetric,
-        values=load(values),
-        items=load(items),
-        slots=load(slots),
+        values=values,
+        items=items,
+        slots=slots,
         size=size,
         resample=resample,
     )
 
 
-def _dense_plan(block: Block, move: Move) -> tuple[Literal["dense"], Any, Any, Any, int]:
-    W: Any = np.asarray(block.weights)
-    (m, n), items, slots = W.shape, None, None
+def _dense_plan(xp: Any, given: DenseWeights, move: Move, *, symmetric: bool) -> Plan:
+    W, (m, n) = given.member(0), given.shape
     if move == "none":
         return "dense", None, None, None, 0
-    if block.is_symmetric:
-        upper = np.flatnonzero(np.triu(np.ones((m, m), bool), k=1)).astype(np.int64)
-        values = W.reshape(-1)[upper]
-        occupied = np.flatnonzero(values).astype(np.int64)
+    if symmetric:
+        upper = _places(xp, xp.triu(xp.ones((m, m), dtype=xp.bool), k=1))
+        values = xp.take(xp.reshape(W, (-1,)), upper, axis=0)
+        occupied = _places(xp, values != 0)
+        values, size = xp.take(values, occupied, axis=0), int(occupied.shape[0])
         if move == "non-zero":
-            return "dense", values[occupied], np.arange(occupied.size, dtype=np.int64), upper[occupied], occupied.size
-        return "dense", values[occupied], occupied, upper, upper.size
-    count = block.count_nonzero()
-    if move == "all" and count > SPARSE_BELOW * m * n:
+            return "dense", values, xp.arange(size, dtype=xp.int64), xp.take(upper, occupied, axis=0), size
+        return "dense", values, occupied, upper, int(upper.shape[0])
+    if move == "all" and count_nonzero(W) > SPARSE_BELOW * m * n:
         return "dense", W, None, None, m * n
-    occupied = np.flatnonzero(W != 0).astype(np.int64)
-    values = W[np.divmod(occupied, n)]
+    occupied = _places(xp, W != 0)
+    values, size = take_flat(W, occupied), int(occupied.shape[0])
     if move == "all":
-        items, size = occupied, m * n
-    else:
-        items, slots, size = np.arange(occupied.size, dtype=np.int64), occupied, occupied.size
-    return "dense", np.ascontiguousarray(values), items, slots, size
+        return "dense", values, occupied, None, m * n
+    return "dense", values, xp.arange(size, dtype=xp.int64), occupied, size
 
 
-def _sparse_plan(block: Block, move: Move) -> tuple[Literal["pattern", "sparse"], Any, Any, Any, int]:
-    W: Any = sp.csr_array(sp.triu(block.weights, k=1)) if block.is_symmetric else block.weights
+def _sparse_plan(xp: Any, given: CsrWeights, move: Move, *, symmetric: bool, fixed_support: bool) -> Plan:
+    data, indices, indptr = given.member(0)
+    (m, n), n_stored = given.shape, int(data.shape[0])
     if move == "none":
         return "pattern", None, None, None, 0
-    if move == "non-zero" or block.fixed_support:
-        occupied = np.flatnonzero(W.data).astype(np.int64)
-        inside = move == "non-zero" and occupied.size < W.nnz
-        return "pattern", None, None, occupied if inside else None, occupied.size if inside else W.nnz
-    rows = np.repeat(np.arange(W.shape[0], dtype=np.int64), np.diff(W.indptr))
-    cols = W.indices.astype(np.int64)
-    m, n = W.shape
-    items: Ints = rank_upper(rows, cols, m) if block.is_symmetric else rows * n + cols
-    size = m * (m - 1) // 2 if block.is_symmetric else m * n
-    return "sparse", W.data, items, None, size
+    if move == "non-zero" or fixed_support:
+        occupied = _places(xp, data != 0)
+        if move == "non-zero" and int(occupied.shape[0]) < n_stored:
+            return "pattern", None, None, occupied, int(occupied.shape[0])
+        return "pattern", None, None, None, n_stored
+    rows, cols = _stored_rows(xp, indptr, n_stored), xp.astype(indices, xp.int64)
+    items = rank_upper(rows, cols, m) if symmetric else rows * n + cols
+    return "sparse", data, items, None, m * (m - 1) // 2 if symmetric else m * n
+
+
+def _places(xp: Any, mask: Any) -> Any:
+    """Row-major places of what a mask marks, int64."""
+    return xp.astype(xp.nonzero(xp.reshape(mask, (-1,)))[0], xp.int64, copy=False)
+
+
+def _stored_rows(xp: Any, indptr: Any, n_stored: int) -> Any:
+    """Row of each stored value, int64."""
+    if isinstance(indptr, np.ndarray):  # the standard's repeat is not every library's; this one is linear
+        return np.repeat(np.arange(indptr.size - 1, dtype=np.int64), np.diff(indptr))
+    places = xp.arange(n_stored, dtype=xp.int64)
+    return xp.astype(xp.searchsorted(indptr[1:], places, side="right"), xp.int64)

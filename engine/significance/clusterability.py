@@ -16,8 +16,9 @@ from netspectra.errors import NullFailureError
 from netspectra.graph.admission import check_live
 from netspectra.graph.batch import GraphBatch, load_batch
 from netspectra.graph.compact import compact
+from netspectra.graph.device import backend_for
 from netspectra.graph.layer_graph import LayerGraph
-from netspectra.kernels import Backend, get_backend
+from netspectra.kernels import Backend
 from netspectra.nulls.model import NULL_MODELS, NullName, prepare_null
 from netspectra.progress import ProgressCallback, ProgressSetting, progress_for
 from netspectra.records.version import installed_version
@@ -124,9 +125,10 @@ def clusterability_test(
     RuntimeWarning
         If any null network failed (each counts as at or below the observed n-cut).
     """
-    machine = get_backend(backend)
+    require_graph("graph", graph, LayerGraph)
+    machine = backend_for(graph, backend)
     question = _Question(
-        require_graph("graph", graph, LayerGraph),
+        graph,
         require_count("n_clusters", n_clusters, 2),
         require_count("n_nulls", n_nulls, 0, MAX_N_NULLS),
         require_choice("null", null, NULL_MODELS),

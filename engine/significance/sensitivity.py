@@ -22,6 +22,9 @@ N_SEEDS = 20
 SIGNIFICANCE_LEVEL = 0.05
 
 
+_BATCH_ELEMENTS = 1 << 22
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SeedSensitivity(Record):
     """The observed network over the run's seed and `n_seeds` further ones.
@@ -46,11 +49,17 @@ class SeedSensitivity(Record):
 
 
 def further_ncuts(batch: GraphBatch, solution: Solution, recipe: Recipe) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """n-cuts of the only member of `batch` under :data:`N_SEEDS` further k-means seeds, from the same eigenvectors."""
-    values = []
-    for number in range(N_SEEDS):
-        found = cluster_batch(batch, solution, recipe, [derive_seed(recipe.seed, number)], [None])
-        values.append(float(batch.backend.to_numpy(found.ncut)[0]))
+    """n-cuts of the only member of `batch` under :data:`N_SEEDS` further k-means seeds, from the same eigenvectors.
+
+    Of a small graph all seeds are one batch.
+    """
+    together = max(1, min(N_SEEDS, _BATCH_ELEMENTS // (batch.structure.n_nodes * recipe.n_clusters)))
+    values: list[float] = []
+    for first in range(0, N_SEEDS, together):
+        seeds = [derive_seed(recipe.seed, number) for number in range(first, min(first + together, N_SEEDS))]
+        copies = batch.select([0] * len(seeds)), solution.repeated(batch.backend.xp, len(seeds))
+        found = cluster_batch(*copies, recipe, seeds, [None] * len(seeds))
+        values += batch.backend.to_numpy(found.ncut).tolist()
     return np.array(values)
 
 

@@ -70,6 +70,10 @@ class Solution:
             status=self.status[one],
         )
 
+    def repeated(self, xp: Any, count: int) -> "Solution":
+        """Return the only member `count` times."""
+        return Solution.concat(xp, [self] * count)
+
     @staticmethod
     def concat(xp: Any, parts: "list[Solution]") -> "Solution":
         """Return the members of several solutions as one."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import array_api_compat
 import numpy as np
 
 from netspectra.kernels.backend import Array, Backend, KMeansOutput, checked_dtype
@@ -32,6 +31,8 @@ WAVE_SHARE = 0.4
 """Part of the device's memory that one wave may be planned to take; less than what is free on an idle device."""
 L2_SHARE = 0.6
 """Part of the second-level cache that weights read twice may take."""
+CUDA_MEMORY = (2, 13)
+"""DLPack's numbers for memory on a CUDA device, and for what CUDA manages itself."""
 S = TypeVar("S")
 R = TypeVar("R")
 
@@ -86,11 +87,10 @@ class CudaBackend:
 
     # -- arrays and time ---------------------------------------------------------------------------------------------
     def asarray(self, values: Any, dtype: Any = None) -> Array:
-        if self._machine.owns(values):
-            return values if dtype is None else self.xp.astype(values, dtype, copy=False)
-        if array_api_compat.is_array_api_obj(values) and not isinstance(values, np.ndarray):
-            return self.asarray(self._machine.adopt(values), dtype)
-        return self.xp.asarray(np.asarray(values), dtype=dtype)
+        if not self._machine.owns(values):
+            on_device = hasattr(values, "__dlpack_device__") and values.__dlpack_device__()[0] in CUDA_MEMORY
+            values = self._machine.adopt(values) if on_device else self.xp.asarray(np.asarray(values))
+        return values if dtype is None else self.xp.astype(values, dtype, copy=False)
 
     def to_numpy(self, array: Array) -> "np.ndarray[Any, Any]":
         host: np.ndarray[Any, Any] = self._machine.to_host(array)

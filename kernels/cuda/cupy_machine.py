@@ -8,6 +8,7 @@ import numpy as np
 
 from netspectra.errors import BackendUnavailableError, GraphError
 from netspectra.kernels.cuda.cupy_launcher import CupyLauncher
+from netspectra.kernels.cuda.launcher import Launcher
 
 __all__ = ["CupyMachine", "cuda_answers", "import_cupy"]
 
@@ -75,7 +76,7 @@ class CupyMachine:
         self._device = self._cupy.cuda.Device(int(number))
         self.name = f"cuda:{int(number)}"
         self.model = str(self._cupy.cuda.runtime.getDeviceProperties(int(number))["name"].decode())
-        self.launcher = CupyLauncher(self._cupy, self._device)
+        self.launcher: Launcher = CupyLauncher(self._cupy, self._device)
 
     def scope(self) -> AbstractContextManager[Any]:
         """The device as a context."""

@@ -50,7 +50,6 @@ __device__ __forceinline__ void run_restarts(PARAMETERS) {
             inertia[member * n_init + restart] = total;
             n_iter[member * n_init + restart] = iterations;
         }
-        __syncthreads();
     }
 }
 

@@ -157,7 +157,6 @@ __device__ __forceinline__ void relocate_empty(const Problem& p) {
         }
         __syncthreads();
     }
-    __syncthreads();
     if (threadIdx.x == 0) p.exchange->n_occupied = 0;
     __syncthreads();
     for (int32 c = threadIdx.x; c < p.k; c += blockDim.x) {

@@ -24,7 +24,7 @@ def load_csr(xp: Any, asarray: Callable[[Any], Any], members: list[Any], *, symm
     if all(sp.issparse(W) for W in members):
         members = [sp.csr_array(sp.triu(W, k=1)) if symmetric else W for W in members]
         return _stacked(xp, members, asarray)
-    parts = [_Csr(*(asarray(a) for a in (W.data, W.indices, W.indptr)), W.shape) for W in members]
+    parts = [_Csr(asarray(W.data), asarray(W.indices), asarray(W.indptr), W.shape) for W in members]
     return _stacked(xp, [_upper(xp, W) if symmetric else W for W in parts], asarray)
 
 

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netspectra.errors import GraphError
-from netspectra.graph.arrays import PANEL_ELEMENTS, as_weights, row_panels, widest_dtype, working_dtype
+from netspectra.graph.arrays import as_weights
+from netspectra.graph.dtypes import widest_dtype, working_dtype
+from netspectra.graph.panels import PANEL_ELEMENTS, row_panels
 
 KEPT = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64]
 WIDENED = [bool, np.int8, np.uint8, np.int32, np.int64, np.uint64]

@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from graph.fake_device import FakeDeviceBackend, device_graph, get
 from problems import PROBLEMS, chain, layered
 from scipy.sparse.csgraph import laplacian as scipy_laplacian
 from spectrum.acceptance import adjacency as explicit_adjacency
@@ -73,6 +74,21 @@ def test_working_dtype(storage: Any) -> None:
     assert L.dtype == (np.float64 if storage is np.int8 else np.float32)
     expected = ns.normalized_laplacian(chain(np.dtype("float64"), [W]))
     np.testing.assert_allclose(L.toarray(), expected.toarray(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_on_a_device_it_is_assembled_there(problem: Any, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, machine = problem.graph(dtype), FakeDeviceBackend()
+    monkeypatch.setattr("netspectra.graph.laplacian.backend_for", lambda _: machine)
+    for function in (adjacency, ns.normalized_laplacian):
+        there, here = function(device_graph(graph)), function(graph)
+        assert there.on_device
+        triplets = get(there.data), (get(there.row), get(there.col))
+        assert (triplets[0].dtype, triplets[1][0].dtype) == (here.dtype, here.indices.dtype)
+        found = sp.csr_array(triplets, shape=there.shape)
+        assert found.nnz == here.nnz
+        np.testing.assert_allclose(found.toarray(), here.toarray(), rtol=16 * np.finfo(dtype).eps)
 
 
 def test_what_is_no_graph() -> None:

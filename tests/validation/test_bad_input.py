@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -75,7 +76,7 @@ CASES: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
     (ALL, {"seed": 2**64}, r"seed must be an integer in .*, got 18446744073709551616"),
     (ALL, {"seed": True}, r"seed must be an integer in .*, got True"),
     (ALL, {"seed": 0.5}, r"seed must be an integer in .*, got 0.5"),
-    (ALL, {"backend": "gpu"}, r"backend must be one of \['auto', 'cpu', .*\] or a backend object, got 'gpu'"),
+    (ALL, {"backend": "gpu"}, r"backend must be one of \['auto', 'cuda', 'cpu', .*\] or a backend object, got 'gpu'"),
     (ALL, {"backend": None}, r"backend must be a name or a backend object, got NoneType"),
     (ALL, {"graph": None}, r"graph must be a LayerGraph, got NoneType; make one with LayerGraph.from_weights"),
     (ALL, {"graph": np.eye(3)}, r"graph must be a LayerGraph, got ndarray; make one with"),
@@ -123,8 +124,9 @@ def test_a_layer_of_zeros_is_named(name: str, zero: int) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("backend", ["cuda", "jax"])
-def test_a_backend_that_is_not_here_says_what_to_use(name: str, backend: str) -> None:
-    with pytest.raises(BackendUnavailableError, match=f"backend '{backend}' .*use backend='cpu'") as caught:
+def test_a_backend_that_is_not_here_says_what_to_use(monkeypatch: pytest.MonkeyPatch, name: str, backend: str) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(BackendUnavailableError, match=rf"backend '{backend}'.*use backend='cpu'") as caught:
         of_k(name)(backend=backend)
     assert isinstance(caught.value, RuntimeError)
 
