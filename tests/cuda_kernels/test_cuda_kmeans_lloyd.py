@@ -108,7 +108,7 @@ def test_of_equally_far_points_the_first_is_taken():
     points = np.where(np.arange(1100) % 2, 9.0, -9.0)[:, None]
     start = np.array([[0.0], [50.0], [60.0], [70.0]])
     labels = lloyd_from(points, start, 1)[0]
-    # Of 0, 1 and 2, the points taken, one stands left and right of each mean; the rest is nearest to cluster 1 or 2.
+    # Points 0, 1 and 2 are taken, so that the centres are near 0, then at -9, 9 and again -9.
     np.testing.assert_array_equal(labels, np.where(np.arange(1100) % 2, 2, 1))
 
 

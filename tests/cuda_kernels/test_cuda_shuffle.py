@@ -129,3 +129,17 @@ def test_normals_are_those_of_the_cpu(machine, cpu, dtype):
     np.testing.assert_allclose(found, wanted, rtol=0, atol=4 * np.finfo(dtype).eps * 5)
     assert abs(float(found.mean())) < 0.15
     assert abs(float(found.std()) - 1) < 0.1
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_places_beyond_32_bits(machine, cpu, symmetric):
+    """A block of 2**41 places, of which some are occupied: far beyond what an int32 could number."""
+    m, n = (1 << 21, 1 << 21) if symmetric else (1 << 20, 1 << 21)
+    size = m * (m - 1) // 2 if symmetric else m * n
+    items = np.sort(np.random.default_rng(4).integers(0, size, 50)).astype(np.int64)
+    keys = shuffle_keys(1, [0], 0, size)
+    found, wanted = (
+        b.permute_sparse(np.arange(50.0), keys, items, (m, n), symmetric=symmetric) for b in (machine, cpu)
+    )
+    for name in ("values", "indices", "indptr"):
+        same_bits(getattr(found, name), getattr(wanted, name))

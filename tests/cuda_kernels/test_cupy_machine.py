@@ -6,13 +6,17 @@ No device is needed: what only a device can tell is in ``test_gpu_device.py``.
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import array_api_compat.numpy
 import numpy as np
 import pytest
 
+import netspectra
 from netspectra.errors import GraphError
 from netspectra.kernels.cuda import CudaBackend
 from netspectra.kernels.cuda.compiler import compiled_file
@@ -223,3 +227,26 @@ def test_cupys_compiler_makes_a_cubin(require, tmp_path, monkeypatch):
     assert compiled_file(nvrtc, KERNEL.source, "90").read_bytes()[:4] == b"\x7fELF"
     with pytest.raises(RuntimeError, match=r"NVRTC does not compile a kernel.*\n.*error"):
         compiled_file(nvrtc, "no CUDA", "90")
+
+
+@pytest.mark.requires("cupy")
+def test_every_function_that_is_called_on_arrays_is_in_cupy(require):
+    require("cupy")
+    import array_api_compat.cupy as xp
+
+    root = Path(netspectra.__file__).parent
+    files = [Path(at, name) for at, _, names in os.walk(root, followlinks=True) for name in names if name[-3:] == ".py"]
+    called = {
+        name
+        for path in files
+        if not {"cpu", "reference", "bindings"} & set(path.relative_to(root).parts)
+        for name in re.findall(r"\bxp\.((?:linalg\.)?[a-z_]\w*)", path.read_text())
+    }
+    assert len(called) > 40
+    assert [name for name in sorted(called) if not _has(xp, name)] == []
+
+
+def _has(module, name):
+    for part in name.split("."):
+        module = getattr(module, part, None)
+    return module is not None
