@@ -151,13 +151,15 @@ def _assign(points, centres, half_norms, n_clusters, labels, score, tile_best, t
 def _relocate_empty(points, centres, labels, sums, counts, farthest):
     """Give each empty cluster the point farthest from its centre (ties to the lowest index), as scikit-learn does.
 
-    `sums`, `counts` and `labels` become those of the new clusters.
+    `sums`, `counts` and `labels` become those of the new clusters. Which are empty is settled before: one that gives its
+    only point away stays so.
     """
     n, n_features = points.shape[1], sums.shape[1]
+    empty = counts == 0
     for i in range(n):
         farthest[i] = _squared_distance(points, n_features, i, centres[labels[i]])
     for c in range(counts.shape[0]):
-        if counts[c] == 0:
+        if empty[c]:
             i = np.argmax(farthest)
             if farthest[i] <= 0:
                 break

@@ -14,6 +14,9 @@ __all__ = ["CupyLauncher"]
 DEFAULT_SHARED = 48 << 10
 """Shared memory that a block may take without asking."""
 
+ALL_SHARED = 100
+"""Percentage of a multiprocessor's on-chip memory to use as shared memory rather than as cache."""
+
 
 class CupyLauncher:
     """Launcher of one device; see :class:`netspectra.kernels.cuda.launcher.Launcher`.
@@ -42,6 +45,7 @@ class CupyLauncher:
         function = self._functions.get(kernel) or self._load(kernel)
         if shared > DEFAULT_SHARED:
             function.max_dynamic_shared_size_bytes = shared
+            function.preferred_shared_memory_carveout = ALL_SHARED  # else fewer blocks may share a multiprocessor
         function(grid, (block, 1, 1), tuple(_as_argument(value) for value in arguments), shared_mem=shared)
 
     def _load(self, kernel: Kernel) -> Any:

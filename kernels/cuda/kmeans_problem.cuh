@@ -38,7 +38,7 @@ struct Problem {
     Exchange* exchange;
 };
 
-// Divides the memory of a thread block, in the order that `Plan` of kmeans.py counts: `near` is shared memory, `far` the
+// Divides the memory of a thread block as `Plan` of kmeans.py counts it: `near` is shared memory, `far` the
 // rest. Both begin at a multiple of 16 bytes.
 template <bool ON_CHIP>
 __device__ __forceinline__ void place(Problem& p, unsigned char* near, unsigned char* far, const WORK* packed,
