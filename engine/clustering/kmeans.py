@@ -8,7 +8,6 @@ Deviation: the trivial, constant column of the embedding is left out (its varian
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -75,9 +74,9 @@ def kmeans(
 
 def _is_spread(batch: GraphBatch, points: Array) -> list[bool]:
     """Members whose largest row is out of proportion with their median row (the trivial column, 1, counted in)."""
-    norms: Any = batch.backend.to_numpy(batch.backend.xp.sum(points * points, axis=2)) + 1.0
-    live = batch.backend.to_numpy(batch.live)
-    return [
-        bool(row[alive].max() > _SPREAD_LIMIT**2 * np.median(row[alive]))
-        for row, alive in zip(norms, live, strict=True)
-    ]
+    xp = batch.backend.xp
+    norms = xp.sum(points * points, axis=2) + 1.0
+    ranked = xp.sort(xp.where(batch.live, norms, xp.full_like(norms, xp.inf)), axis=1)
+    last = xp.sum(xp.astype(batch.live, xp.int64), axis=1, keepdims=True) - 1
+    largest, median = (xp.take_along_axis(ranked, place, axis=1)[:, 0] for place in (last, last // 2))
+    return [bool(far) for far in batch.backend.to_numpy(largest > _SPREAD_LIMIT**2 * median)]

@@ -28,10 +28,10 @@ FLOAT64_SPREAD = 1e28
 
 def degree_spread(batch: GraphBatch) -> "np.ndarray[Any, np.dtype[np.float64]]":
     """Volume over least non-zero degree of every member, (B,)."""
-    degrees = batch.backend.to_numpy(batch.degrees)
-    least = np.min(np.where(degrees > 0, degrees, np.inf), axis=1)
+    xp = batch.backend.xp
+    least = xp.min(xp.where(batch.live, batch.degrees, xp.full_like(batch.degrees, xp.inf)), axis=1)
     with np.errstate(over="ignore"):
-        return np.asarray(batch.backend.to_numpy(batch.volume) / least, np.float64)
+        return np.asarray(batch.backend.to_numpy(batch.volume / least), np.float64)
 
 
 def solve_for_embedding(batch: GraphBatch, k: int, plan: SolverPlan, replicates: "list[int | None]") -> Solution:

@@ -13,12 +13,11 @@ from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels.backend import Backend
 from netspectra.nulls.model import NullModel
 from netspectra.nulls.network import graph_of
-from netspectra.spectrum import Solution
 
 __all__ = ["NullOutcome", "NullSolver"]
 
 ZERO_EIGENVALUE = {"float32": 1e-6, "float64": 1e-12}
-"""Ritz values below this count as zero when components are suspected (a count then confirms them)."""
+"""If all k Ritz values are below this, k components are suspected (a count then confirms them)."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class NullSolver:
     def __call__(self, backend: Backend, replicates: list[int]) -> list[NullOutcome]:
         """Outcomes of some replicates, as one batch on `backend`."""
         batch = self.model.draw(backend, replicates)
-        n_live = backend.to_numpy(batch.live).sum(axis=1)
+        n_live = backend.to_numpy(backend.xp.sum(backend.xp.astype(batch.live, backend.xp.int64), axis=1))
         able = [i for i in range(len(replicates)) if n_live[i] >= self.recipe.n_clusters]
         outcomes = [NullOutcome(float("nan"), "too_few_nodes", 0, float("nan")) for _ in replicates]
         if able:
@@ -58,22 +57,21 @@ class NullSolver:
         ncuts, iterations = backend.to_numpy(found.ncut), backend.to_numpy(solution.n_iterations)
         residuals = backend.to_numpy(xp.max(solution.residual_norms, axis=1))
         n_nonempty = (backend.to_numpy(found.volumes.volume) > 0).sum(axis=1)
+        largest = backend.to_numpy(solution.eigenvalues[:, -1])
         outcomes = []
         for i, solved in enumerate(solution.status):
             few = solution.converged[i] and n_nonempty[i] < self.recipe.n_clusters
             status = "fewer_clusters" if few else solved
             value = float(ncuts[i]) if solution.converged[i] else float("nan")
-            packed = self._disconnected_ncut(batch, solution, i)
+            suspected = largest[i] < ZERO_EIGENVALUE[self.recipe.dtype]
+            packed = self._disconnected_ncut(batch, i) if suspected else None
             verdict = (value, status) if packed is None else (packed, "disconnected")
             outcomes.append(NullOutcome(*verdict, int(iterations[i]), float(residuals[i])))
         return outcomes
 
-    def _disconnected_ncut(self, batch: GraphBatch, solution: Solution, index: int) -> float | None:
-        """n-cut of the packed components where all k eigenvalues look zero and a count confirms it, else None."""
+    def _disconnected_ncut(self, batch: GraphBatch, index: int) -> float | None:
+        """n-cut of the packed components of a member with as many of them as clusters, else None."""
         backend = batch.backend
-        largest = float(backend.to_numpy(solution.eigenvalues)[index, -1])
-        if not largest < ZERO_EIGENVALUE[self.recipe.dtype]:
-            return None
         degrees = backend.to_numpy(batch.degrees)[index]
         count, components = components_of(batch, index, lambda: graph_of(self.graph, batch, index))
         if count < self.recipe.n_clusters:

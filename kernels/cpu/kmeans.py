@@ -151,8 +151,8 @@ def _assign(points, centres, half_norms, n_clusters, labels, score, tile_best, t
 def _relocate_empty(points, centres, labels, sums, counts, farthest):
     """Give each empty cluster the point farthest from its centre (ties to the lowest index), as scikit-learn does.
 
-    `sums`, `counts` and `labels` become those of the new clusters. Which are empty is settled before: one that gives its
-    only point away stays so.
+    `sums`, `counts` and `labels` become those of the new clusters. Which are empty is settled before: one that gives
+    its only point away stays so.
     """
     n, n_features = points.shape[1], sums.shape[1]
     empty = counts == 0

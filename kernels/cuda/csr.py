@@ -3,7 +3,7 @@
 from typing import Any
 
 from netspectra.kernels.cuda.launcher import WARP, Launcher
-from netspectra.kernels.cuda.layout import BLOCK, csr_arguments, csr_types, dtype_name, element_strides, run_flat
+from netspectra.kernels.cuda.layout import csr_arguments, csr_types, dtype_name, element_strides, run_flat
 from netspectra.kernels.cuda.sources import Kernel
 from netspectra.kernels.weights import CsrWeights
 
@@ -40,20 +40,25 @@ def _transpose(xp: Any, launcher: Launcher, weights: CsrWeights) -> CsrWeights:
     rows = xp.empty((patterns, n_stored), dtype=weights.indices.dtype)
     kernel = Kernel("csr.cu", "csr_rows", csr_types(weights, WORK="float32"))
     run_flat(launcher, kernel, (m + 1) * WARP, patterns, [weights.indptr, m, n_stored, rows])
-    parts = [_by_column(xp, weights.indices[p, :], rows[p, :], m, n) for p in range(patterns)]
-    order, indices, indptr = (xp.stack(list(arrays)) for arrays in zip(*parts, strict=True))
-    members = weights.n_members
-    values = [xp.take(weights.values[b, :], order[b if patterns > 1 else 0, :], axis=0) for b in range(members)]
-    return CsrWeights(xp.stack(values), indices, indptr, (n, m))
+    order, indptr = _by_column(xp, weights.indices, rows, m, n)
+    indices = xp.reshape(xp.take(xp.reshape(rows, (-1,)), order, axis=0), (patterns, n_stored))
+    if patterns == weights.n_members:
+        values = xp.reshape(xp.take(xp.reshape(weights.values, (-1,)), order, axis=0), weights.values.shape)
+    else:
+        values = xp.take(weights.values, order, axis=1)
+    return CsrWeights(values, indices, indptr, (n, m))
 
 
-def _by_column(xp: Any, cols: Any, rows: Any, m: int, n: int) -> tuple[Any, Any, Any]:
-    """Order of the stored values by (column, row), their rows, and where each column begins; unused ones last."""
-    key = xp.where(rows < m, cols, xp.full_like(cols, n))
-    order = xp.argsort(key, stable=True)
-    columns = xp.arange(n + 1, dtype=key.dtype)
-    indptr = xp.searchsorted(xp.take(key, order, axis=0), columns)
-    return order, xp.take(rows, order, axis=0), xp.astype(indptr, xp.int64)
+def _by_column(xp: Any, cols: Any, rows: Any, m: int, n: int) -> tuple[Any, Any]:
+    """Flat order of the stored values (patterns, n_stored) by (column, row), unused ones last; and column pointers.
 
-
-assert BLOCK % WARP == 0
+    All patterns are sorted at once, each in a range of keys of its own.
+    """
+    patterns, n_stored = (int(length) for length in cols.shape)
+    pattern = xp.arange(patterns, dtype=xp.int64)[:, None]
+    used = xp.where(rows < m, xp.astype(cols, xp.int64), xp.full_like(cols, n, dtype=xp.int64))
+    keys = xp.reshape(used + pattern * (n + 1), (-1,))
+    order = xp.argsort(keys, stable=True)
+    columns = xp.arange(n + 1, dtype=xp.int64)[None, :] + pattern * (n + 1)
+    begin = xp.searchsorted(xp.take(keys, order, axis=0), xp.reshape(columns, (-1,)))
+    return order, xp.reshape(xp.astype(begin, xp.int64), (patterns, n + 1)) - pattern * n_stored

@@ -59,23 +59,30 @@ def permute_sparse(
     run_flat(launcher, Kernel("shuffle.cu", "permute_places", (("BITS", "uint32"),)), n_items, members, arguments)
     row = xp.arange(m, dtype=xp.int64)
     starts = row * (2 * m - row - 1) // 2 if symmetric else row * n
-    index_type = xp.int32 if n <= np.iinfo(np.int32).max else xp.int64
-    parts = [_sorted_csr(xp, values, places[b, :], starts, index_type, symmetric=symmetric) for b in range(members)]
-    data, indices, indptr = (xp.stack(list(arrays)) for arrays in zip(*parts, strict=True))
-    return CsrWeights(data, indices, indptr, shape)
-
-
-def _sorted_csr(
-    xp: Any, values: Any, places: Any, starts: Any, index_type: Any, *, symmetric: bool
-) -> tuple[Any, Any, Any]:
-    """Values, columns and row pointers of one member; `starts` is the first place of each row."""
-    order = xp.argsort(places)
-    places = xp.take(places, order, axis=0)
-    rows = xp.searchsorted(starts, places, side="right") - 1
+    order, rows, places, indptr = _sorted_by_place(xp, places, starts, int(keys.size))
     cols = places - xp.take(starts, rows, axis=0) + (rows + 1 if symmetric else 0)
-    end = xp.asarray([int(places.shape[0])], dtype=xp.int64)
-    indptr = xp.concat([xp.searchsorted(places, starts), end])
-    return xp.take(values, order, axis=0), xp.astype(cols, index_type), xp.astype(indptr, xp.int64)
+    index_type = xp.int32 if n <= np.iinfo(np.int32).max else xp.int64
+    data, indices = xp.take(values, order, axis=0), xp.astype(cols, index_type)
+    return CsrWeights(*(xp.reshape(array, (members, n_items)) for array in (data, indices)), indptr, shape)
+
+
+def _sorted_by_place(xp: Any, places: Any, starts: Any, size: int) -> tuple[Any, Any, Any, Any]:
+    """Which item comes at each sorted place, its row, the place, all flat; and row pointers (B, m + 1).
+
+    `places` (B, n_items) below `size`, `starts` (m,) the first place of each row. All members are sorted at once, each
+    in a range of keys of its own.
+    """
+    members, n_items = (int(length) for length in places.shape)
+    member = xp.arange(members, dtype=xp.int64)[:, None]
+    keys = xp.reshape(places + member * size, (-1,))
+    order = xp.argsort(keys)
+    ascending = xp.take(keys, order, axis=0)
+    begin = xp.searchsorted(ascending, xp.reshape(starts[None, :] + member * size, (-1,)))
+    begin = xp.reshape(xp.astype(begin, xp.int64), (members, -1)) - member * n_items
+    indptr = xp.concat([begin, xp.full((members, 1), n_items, dtype=xp.int64)], axis=1)
+    flat = xp.reshape(xp.reshape(ascending, (members, n_items)) - member * size, (-1,))
+    rows = xp.astype(xp.searchsorted(starts, flat, side="right"), xp.int64) - 1
+    return order % max(n_items, 1), rows, flat, indptr
 
 
 def _key_arguments(xp: Any, keys: ShuffleKeys) -> list[Any]:
