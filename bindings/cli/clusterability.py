@@ -20,7 +20,7 @@ def run_test(
     nulls: Annotated[int, typer.Option("--nulls", "-n", help="Number of null networks.")] = 1000,
     null: Annotated[str, typer.Option(help="shuffle, shuffle-nonzero, kde or kde-nonzero.")] = "shuffle",
     seed: Annotated[int, typer.Option(help="Every null network is a function of it.")] = 0,
-    backend: Annotated[str, typer.Option(help="auto, cpu, reference …")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto, cuda, cpu, reference")] = "auto",
     solver: Annotated[str, typer.Option(help="auto, dense or lobpcg.")] = "auto",
     select: Annotated[str, typer.Option(help="Which k-means restart counts: inertia or ncut.")] = "inertia",
     n_init: Annotated[int, typer.Option("--n-init", help="k-means restarts.")] = 25,

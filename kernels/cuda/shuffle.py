@@ -62,8 +62,8 @@ def permute_sparse(
     order, rows, places, indptr = _sorted_by_place(xp, places, starts, int(keys.size))
     cols = places - xp.take(starts, rows, axis=0) + (rows + 1 if symmetric else 0)
     index_type = xp.int32 if n <= np.iinfo(np.int32).max else xp.int64
-    data, indices = xp.take(values, order, axis=0), xp.astype(cols, index_type)
-    return CsrWeights(*(xp.reshape(array, (members, n_items)) for array in (data, indices)), indptr, shape)
+    data = xp.reshape(xp.take(values, order, axis=0), (members, n_items))
+    return CsrWeights(data, xp.reshape(xp.astype(cols, index_type), (members, n_items)), indptr, shape)
 
 
 def _sorted_by_place(xp: Any, places: Any, starts: Any, size: int) -> tuple[Any, Any, Any, Any]:
