@@ -12,10 +12,13 @@
 #define PITCH (TILE + 1)
 #define OWN (WIDTH / (THREADS / TILE))
 
-// A thread's share of one row of vectors, read from shared memory in words of 16 bytes.
-struct alignas(OWN * sizeof(WORK) < 16 ? OWN * sizeof(WORK) : 16) Share {
+// A thread's share of one row of vectors, read from shared memory in words of up to 16 bytes: as many as its place is
+// always aligned to.
+#define WORD ((OWN & -OWN) * sizeof(WORK))
+struct alignas(WORD < 16 ? WORD : 16) Share {
     WORK x[OWN];
 };
+static_assert(sizeof(Share) == OWN * sizeof(WORK), "shares must lie side by side");
 
 // |W| of one tile, zero beyond the panel; neighbouring threads read neighbouring columns.
 __device__ inline void load_tile(WORK* tile, const STORE* W, int64 W_row, int64 row, int64 row_end, int64 col,

@@ -15,7 +15,7 @@ from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 __all__ = ["block_product"]
 
 TILE, THREADS = 64, 256
-WIDTHS = (4, 8, 16, 32)
+WIDTHS = (4, 8, 16, 24, 32)
 LARGEST_PANEL, SMALLEST_PANEL = 512, 128
 PANELS_WANTED = 256
 """Panels of a large block: about two for each multiprocessor of an H100."""

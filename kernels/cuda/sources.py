@@ -20,7 +20,7 @@ VARIANTS: dict[str, dict[str, tuple[str, ...]]] = {
     "csr.cu": {"STORE": STORE_TYPES, "INDEX": INDEX_TYPES, "WORK": WORK_TYPES},
     "draws.cu": {"STORE": STORE_TYPES, "WORK": WORK_TYPES},
     "kmeans.cu": {"WORK": WORK_TYPES},
-    "products.cu": {"STORE": STORE_TYPES, "WORK": WORK_TYPES, "WIDTH": ("4", "8", "16", "32")},
+    "products.cu": {"STORE": STORE_TYPES, "WORK": WORK_TYPES, "WIDTH": ("4", "8", "16", "24", "32")},
     "scaled.cu": {"STORE": STORE_TYPES, "INDEX": INDEX_TYPES, "WORK": WORK_TYPES},
     "shuffle.cu": {"BITS": BITS_TYPES},
     "sums.cu": {"STORE": STORE_TYPES, "INDEX": INDEX_TYPES},
