@@ -11,8 +11,6 @@ from netspectra.kernels.cuda.sources import Kernel
 
 __all__ = ["CupyLauncher"]
 
-DEFAULT_SHARED = 48 << 10
-"""Shared memory that a block may take without asking."""
 
 ALL_SHARED = 100
 """Percentage of a multiprocessor's on-chip memory to use as shared memory rather than as cache."""
@@ -31,6 +29,7 @@ class CupyLauncher:
         self._cupy, self._capability = cupy, str(device.compute_capability)
         self._modules: dict[str, Any] = {}
         self._functions: dict[Kernel, Any] = {}
+        self._shared: dict[Kernel, int] = {}
         self.shared_limit = int(device.attributes["MaxSharedMemoryPerBlockOptin"])
         self.multiprocessors = int(device.attributes["MultiProcessorCount"])
         self.l2_bytes = int(device.attributes["L2CacheSize"])
@@ -43,8 +42,8 @@ class CupyLauncher:
         if 0 in grid:
             return
         function = self._functions.get(kernel) or self._load(kernel)
-        if shared > DEFAULT_SHARED:
-            function.max_dynamic_shared_size_bytes = shared
+        if shared > self._shared.get(kernel, 0):
+            self._shared[kernel] = function.max_dynamic_shared_size_bytes = shared
             function.preferred_shared_memory_carveout = ALL_SHARED  # else fewer blocks may share a multiprocessor
         function(grid, (block, 1, 1), tuple(_as_argument(value) for value in arguments), shared_mem=shared)
 

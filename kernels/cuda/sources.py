@@ -19,6 +19,7 @@ BITS_TYPES = ("uint16", "uint32", "uint64")
 VARIANTS: dict[str, dict[str, tuple[str, ...]]] = {
     "csr.cu": {"STORE": STORE_TYPES, "INDEX": INDEX_TYPES, "WORK": WORK_TYPES},
     "draws.cu": {"STORE": STORE_TYPES, "WORK": WORK_TYPES},
+    "eigh.cu": {"WORK": WORK_TYPES},
     "kmeans.cu": {"WORK": WORK_TYPES},
     "products.cu": {"STORE": STORE_TYPES, "WORK": WORK_TYPES, "WIDTH": ("4", "8", "16", "24", "32")},
     "scaled.cu": {"STORE": STORE_TYPES, "INDEX": INDEX_TYPES, "WORK": WORK_TYPES},
