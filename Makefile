@@ -7,6 +7,8 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 EDITABLE := --no-build-isolation --config-settings editable_mode=strict --editable
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+GPU_ARGS ?=
+WHEELS ?=
 
 # The data that a few tests and benchmarks use lies outside the checkout; setting NETSPECTRA_DATA, even to nothing, wins.
 ifeq ($(origin NETSPECTRA_DATA),undefined)
@@ -27,7 +29,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-oldest lint typecheck bench refresh clean distclean
+.PHONY: help demo test test-oldest lint typecheck bench gpu-check refresh clean distclean
 
 help:
 	@echo "make demo         install, then test both shipped networks against 200 null networks each"
@@ -35,6 +37,8 @@ help:
 	@echo "make lint         ruff and import-linter"
 	@echo "make typecheck    mypy --strict"
 	@echo "make bench        the benchmarks, with their peers in the same run (BENCH_ARGS=... is passed on)"
+	@echo "make gpu-check    tests and benchmarks on a CUDA GPU, by $(PYTHON) itself and without a network, 8 minutes at most"
+	@echo "                  (WHEELS=folder: of what it lacks; GPU_ARGS=... is passed on, e.g. --quick or --output folder)"
 	@echo "make test-oldest  the tests with the oldest core dependencies that pyproject.toml allows"
 	@echo "make clean        remove what was built; make distclean also removes the environment, $(VENV)"
 	@echo "                  PYTHON=python3.12 chooses the interpreter (now: $(PYTHON))"
@@ -55,6 +59,11 @@ typecheck: $(VENV)/.has-dev refresh
 
 bench: $(VENV)/.has-bench $(VENV)/.has-test refresh
 	$(BIN)/python -m pytest benchmarks $(BENCH_ARGS)
+
+# Needs no environment: whoever has a GPU has an interpreter with CuPy in it. The package goes to build/gpu.
+gpu-check:
+	@$(PYTHON) -m benchmarks.gpu.prepare --into build/gpu $(if $(WHEELS),--wheels "$(WHEELS)")
+	@PYTHONPATH="$(CURDIR)/build/gpu$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON) -m benchmarks.gpu $(GPU_ARGS)
 
 # -- the environment
 

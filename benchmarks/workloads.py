@@ -1,20 +1,35 @@
-"""The networks that the benchmarks run on: W1 (dense), W1p (pruned) and one of 2e8 edges.
+"""The networks that the benchmarks run on: W1 (dense), W1p (pruned), W2 (channels of VGG-16), and large ones.
 
 W1 and W1p are the two trained networks that ship in the package, 784-256-256-256-256-10, clustered into 12 with 25
-restarts of k-means, as arXiv:2103.03386 does. Both sides of a benchmark get the same weights.
+restarts of k-means, as arXiv:2103.03386 does. Both sides of a benchmark get the same weights. The others have the
+shapes of real networks and random weights, which have no modules: the hardest spectra of their size. W3 and W4 are too
+large to be drawn on the host; here are their shapes, and ``benchmarks/gpu/device_graphs.py`` draws them where they are
+used.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 import netspectra as ns
 
-__all__ = ["WIDE_EDGES", "WORKLOADS", "Workload", "wide_weights"]
+__all__ = [
+    "DEEP",
+    "LANGUAGE_MODEL",
+    "VGG16",
+    "WIDE_EDGES",
+    "WORKLOADS",
+    "ChainShape",
+    "LanguageModelShape",
+    "RandomWorkload",
+    "Workload",
+    "wide_weights",
+]
 
 _WIDE_BLOCKS = 5
 _WIDE_SIZE = 6325
@@ -61,6 +76,116 @@ WORKLOADS = {
         Workload("W1p", "W1p: the same, 90% pruned", "mnist-mlp-pruned"),
     )
 }
+
+
+@dataclass(frozen=True)
+class RandomWorkload:
+    """A chain of dense layers with standard normal weights, and what is asked of it; as :class:`Workload`.
+
+    Attributes
+    ----------
+    name, title : str
+    sizes : tuple of int
+        Nodes per layer.
+    k, n_init : int
+    seed : int
+        Of the weights.
+    """
+
+    name: str
+    title: str
+    sizes: tuple[int, ...]
+    k: int = 12
+    n_init: int = 25
+    seed: int = 0
+
+    @cached_property
+    def weights(self) -> list[NDArray[np.float32]]:
+        """Weight matrices (n_in, n_out), row-major."""
+        rng = np.random.Generator(np.random.PCG64(self.seed))
+        return [rng.standard_normal(shape, dtype=np.float32) for shape in pairwise(self.sizes)]
+
+    @cached_property
+    def graph(self) -> ns.LayerGraph:
+        """The network as a user builds it."""
+        return ns.LayerGraph.from_weights(self.weights)
+
+
+VGG16 = RandomWorkload(
+    "W2",
+    "W2: channels of VGG-16, 3-64x2-128x2-256x3-512x6",
+    (3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512),
+)
+
+
+@dataclass(frozen=True)
+class ChainShape:
+    """Layers of one width, all blocks dense.
+
+    Attributes
+    ----------
+    n_layers, width : int
+    """
+
+    n_layers: int
+    width: int
+
+    @property
+    def layers(self) -> list[tuple[str, int]]:
+        """Name and size of each layer."""
+        return [(f"layer {i}", self.width) for i in range(self.n_layers)]
+
+    @property
+    def blocks(self) -> list[tuple[int, int]]:
+        """Source and target layer of each block."""
+        return list(pairwise(range(self.n_layers)))
+
+
+@dataclass(frozen=True)
+class LanguageModelShape:
+    """Matrices of a decoder-only language model as blocks between its residual stream and what reads or writes it.
+
+    The dimensions of the residual stream are *one* layer, shared by all blocks of the model. Against it stand, per
+    block of the model, the dimensions of queries, of keys, of values (which the values matrix writes and the output
+    matrix reads) and of the gated feed-forward part (written by gate and up, read by down), and the tokens twice: once
+    as what the embedding reads, once as what the unembedding writes. So the graph is bipartite with the residual stream
+    as its smaller side, every matrix of the model is exactly one block, and nothing is added up or left out but the
+    gains of the norms.
+
+    Attributes
+    ----------
+    n_blocks, stream, heads, hidden, vocabulary : int
+        Sizes; `heads` is the number of heads times their dimension.
+    """
+
+    n_blocks: int = 32
+    stream: int = 4096
+    heads: int = 4096
+    hidden: int = 11008
+    vocabulary: int = 32000
+
+    @property
+    def layers(self) -> list[tuple[str, int]]:
+        """Name and size of each layer; the residual stream comes first."""
+        groups = [("queries", self.heads), ("keys", self.heads), ("values", self.heads), ("hidden", self.hidden)]
+        inner = [(f"block {b} {name}", size) for b in range(self.n_blocks) for name, size in groups]
+        return [("stream", self.stream), *inner, ("tokens in", self.vocabulary), ("tokens out", self.vocabulary)]
+
+    @property
+    def blocks(self) -> list[tuple[int, int]]:
+        """Source and target layer of each matrix."""
+        found = []
+        for b in range(self.n_blocks):
+            queries, keys, values, hidden = range(1 + 4 * b, 5 + 4 * b)
+            found += [(0, queries), (0, keys), (0, values), (values, 0), (0, hidden), (0, hidden), (hidden, 0)]
+        tokens_in = 1 + 4 * self.n_blocks
+        return [*found, (tokens_in, 0), (0, tokens_in + 1)]
+
+
+DEEP = ChainShape(n_layers=16, width=8192)
+"""W3: 1,006,632,960 edges."""
+LANGUAGE_MODEL = LanguageModelShape()
+"""W4: 6,738,149,376 weights, as a model of 7 billion parameters has them."""
 
 
 def wide_weights(seed: int = 0) -> list[NDArray[np.float32]]:

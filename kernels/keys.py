@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from netspectra.kernels.philox import philox4x32_scalar
+from netspectra.kernels.philox import philox4x32, philox4x32_scalar
 
 __all__ = [
     "ROUNDS",
@@ -44,6 +44,8 @@ ROUNDS = 24
 MIX_1, MIX_2 = 0x85EBCA6B, 0xC2B2AE35
 """Multipliers of the round function ``h = (x ^ key) * MIX_1; h ^= h >> 13; h *= MIX_2; h ^= h >> 16`` (mod 2**32)."""
 SEED_LIMIT = 1 << 64
+MANY = 8
+"""Replicates from which on NumPy is faster at Philox than Python's integers."""
 _MASK = 0xFFFFFFFF
 
 
@@ -78,7 +80,12 @@ def stream_keys(
     seed: int, stream: Stream, replicates: Sequence[int | None], block: int = 0
 ) -> "np.ndarray[Any, np.dtype[np.uint32]]":
     """Philox keys of several replicates, shape (B, 2), uint32."""
-    return np.array([stream_key(seed, stream, i, block) for i in replicates], dtype=np.uint32).reshape(-1, 2)
+    if len(replicates) < MANY:
+        return np.array([stream_key(seed, stream, i, block) for i in replicates], dtype=np.uint32).reshape(-1, 2)
+    numbers = np.array([0 if i is None else i + 1 for i in replicates], dtype=np.uint64)
+    low, high = numbers & np.uint64(_MASK), numbers >> np.uint64(32)
+    words = philox4x32(low, high, block, _STREAM_WORD[stream], seed & _MASK, seed >> 32)
+    return np.stack(words[:2], axis=1)
 
 
 def derive_seed(seed: int, number: int) -> int:
@@ -95,14 +102,18 @@ def feistel_bits(size: int) -> tuple[int, int]:
 
 def shuffle_keys(seed: int, replicates: Sequence[int], block: int, size: int) -> ShuffleKeys:
     """Round keys and final transposition of the permutation of `size` slots, for each replicate."""
-    rounds = np.empty((len(replicates), ROUNDS), dtype=np.uint32)
-    swaps = np.zeros((len(replicates), 2), dtype=np.int64)
-    for row, replicate in enumerate(replicates):
-        key = stream_key(seed, "shuffle", replicate, block)
-        words = [w for c in range(ROUNDS // 4 + 2) for w in philox4x32_scalar((c, 0, 0, 0), key)]
-        rounds[row] = words[:ROUNDS]
-        swaps[row] = _transposition(words[ROUNDS:], size)
-    return ShuffleKeys(rounds, swaps, size)
+    keys, n_counters = stream_keys(seed, "shuffle", replicates, block), ROUNDS // 4 + 2
+    if len(replicates) < MANY:
+        each = [
+            [w for c in range(n_counters) for w in philox4x32_scalar((c, 0, 0, 0), (k0, k1))]
+            for k0, k1 in keys.tolist()
+        ]
+        words = np.array(each, dtype=np.uint32).reshape(len(replicates), 4 * n_counters)
+    else:
+        drawn = philox4x32(np.arange(n_counters)[None, :], 0, 0, 0, keys[:, :1], keys[:, 1:])
+        words = np.stack(drawn, axis=2).reshape(len(replicates), 4 * n_counters)
+    swaps = np.array([_transposition(row, size) for row in words[:, ROUNDS:].tolist()], dtype=np.int64).reshape(-1, 2)
+    return ShuffleKeys(np.ascontiguousarray(words[:, :ROUNDS]), swaps, size)
 
 
 def _transposition(words: list[int], size: int) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -56,11 +57,23 @@ def _nvrtc() -> Any:
         pytest.skip(f"nvrtc: {missing}")
 
 
+def _gpu() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what CUDA's libraries say about themselves is no fault of ours
+        cupy = pytest.importorskip("cupy", reason="gpu: CuPy is not installed", exc_type=ImportError)
+        try:
+            count = cupy.cuda.runtime.getDeviceCount()
+        except cupy.cuda.runtime.CUDARuntimeError:
+            count = 0
+    return cupy if count else pytest.skip("gpu: no CUDA device answers")
+
+
 #: How each capability is obtained; whoever lacks it raises pytest's skip with "<capability>: <reason>".
 CAPABILITIES: dict[str, Callable[[], Any]] = {
     "cupy": _module("cupy"),  # the library alone, with or without a device
     "cxx": _cxx,
     "data": _data_folder,
+    "gpu": _gpu,
     "nvrtc": _nvrtc,
     "torch": _module("torch"),
 }

@@ -117,7 +117,8 @@ def _canonical_csr(weights: Any, what: str, *, keep_zeros: bool, copy: bool) -> 
     source = weights.tocsr()
     data = real_floats(np.asarray(source.data), what)
     try:
-        csr = sp.csr_array((data, source.indices, source.indptr), shape=source.shape, copy=copy)
+        parts = (np.ascontiguousarray(part) for part in (data, source.indices, source.indptr))
+        csr = sp.csr_array(tuple(parts), shape=source.shape, copy=copy)
         csr.check_format(full_check=True)  # an index out of range would be read as memory
     except ValueError as error:
         msg = f"{what}: not a valid sparse array ({error}); build it again"

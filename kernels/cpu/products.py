@@ -67,7 +67,7 @@ def _dense_product(
 
     def run(group: int) -> Array | None:
         total = None if x_source is None else np.zeros((n, x.shape[1]), x.dtype)
-        height = min(max(1, PANEL_ELEMENTS // max(n, 1)), bounds[group + 1] - bounds[group])
+        height = max(1, min(PANEL_ELEMENTS // max(n, 1), bounds[group + 1] - bounds[group]))
         buffer = np.empty((height, n), x.dtype)  # one for all panels: fresh pages cost as much as the read
         for start in range(bounds[group], bounds[group + 1], height):
             rows = slice(start, min(start + height, bounds[group + 1]))

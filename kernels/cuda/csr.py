@@ -3,7 +3,7 @@
 from typing import Any
 
 from netspectra.kernels.cuda.launcher import WARP, Launcher
-from netspectra.kernels.cuda.layout import csr_arguments, csr_types, dtype_name, element_strides, run_flat
+from netspectra.kernels.cuda.layout import contiguous, csr_arguments, csr_types, dtype_name, element_strides, run_flat
 from netspectra.kernels.cuda.sources import Kernel
 from netspectra.kernels.weights import CsrWeights
 
@@ -14,7 +14,7 @@ def csr_product(xp: Any, launcher: Launcher, weights: CsrWeights, x: Any) -> Any
     """``|CSR| x`` per member, (B, m, c)."""
     (members, _, c), m = x.shape, weights.shape[0]
     if int(c) > 1 and element_strides(x)[2] != 1:
-        x = x.copy(order="C")
+        x = contiguous(x)
     y = xp.empty((members, m, c), dtype=x.dtype)
     lanes = min(WARP, 1 << max(int(c) - 1, 0).bit_length())
     kernel = Kernel("csr.cu", "csr_product", csr_types(weights, WORK=dtype_name(x)))

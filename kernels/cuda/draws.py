@@ -3,7 +3,7 @@
 from typing import Any
 
 from netspectra.kernels.cuda.launcher import Launcher
-from netspectra.kernels.cuda.layout import dtype_name, run_flat
+from netspectra.kernels.cuda.layout import contiguous, dtype_name, run_flat
 from netspectra.kernels.cuda.sources import Kernel
 from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 
@@ -24,7 +24,7 @@ def resample_nonzero(
 ) -> BlockWeights:
     """Replace the r-th non-zero (row-major) by ``|w_j + bandwidth z|`` with j and z keyed by r."""
     given, members = weights.n_members, len(index_keys)
-    values = xp.reshape(weights.values, (given, -1))
+    values = contiguous(xp.reshape(weights.values, (given, -1)))
     count, store = int(values.shape[1]), dtype_name(values)
     work = "float64" if store == "float64" else "float32"
     out = xp.zeros((members, count), dtype=getattr(xp, work))

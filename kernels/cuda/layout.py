@@ -6,7 +6,16 @@ from netspectra.kernels.cuda.launcher import Launcher
 from netspectra.kernels.cuda.sources import Kernel
 from netspectra.kernels.weights import CsrWeights, DenseWeights
 
-__all__ = ["csr_arguments", "csr_types", "dense_view", "dtype_name", "element_strides", "flat_grid", "run_flat"]
+__all__ = [
+    "contiguous",
+    "csr_arguments",
+    "csr_types",
+    "dense_view",
+    "dtype_name",
+    "element_strides",
+    "flat_grid",
+    "run_flat",
+]
 
 BLOCK = 256
 MAX_GRID_YZ = 65535
@@ -16,6 +25,14 @@ _BLOCKS_PER_MULTIPROCESSOR = 16
 def dtype_name(array: Any) -> str:
     """Name of an array's dtype, e.g. ``"bfloat16"``."""
     return str(array.dtype.name)
+
+
+def contiguous(array: Any) -> Any:
+    """The same array with its elements side by side in row-major order, copied where they are not.
+
+    ``reshape`` alone does not see to that: it gives a view wherever strides allow one.
+    """
+    return array if array.flags.c_contiguous else array.copy(order="C")
 
 
 def element_strides(array: Any) -> tuple[int, ...]:
@@ -45,7 +62,7 @@ def dense_view(xp: Any, weights: DenseWeights, members: int) -> tuple[Any, int, 
         if values.shape[1] <= 1 or element_strides(values)[1] == 1:
             values, transposed = xp.matrix_transpose(values), True
         else:
-            values = xp.asarray(values, copy=True, order="C")
+            values = contiguous(values)
     member, row, _ = element_strides(values)
     return values, member if weights.n_members > 1 and members > 1 else 0, row, transposed
 

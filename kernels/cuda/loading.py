@@ -5,6 +5,7 @@ from typing import Any
 
 import scipy.sparse as sp
 
+from netspectra.kernels.cuda.layout import contiguous
 from netspectra.kernels.weights import CsrWeights, DenseWeights
 
 __all__ = ["load_csr", "load_dense"]
@@ -15,7 +16,8 @@ def load_dense(xp: Any, asarray: Callable[[Any], Any], members: list[Any], *, sy
     values = asarray(members[0])[None, :, :] if len(members) == 1 else xp.stack([asarray(W) for W in members])
     if symmetric:
         above = xp.arange(values.shape[1])[:, None] < xp.arange(values.shape[2])[None, :]
-        values = xp.where(above, values, xp.zeros_like(values))
+        bits = values.view(getattr(xp, f"uint{8 * values.dtype.itemsize}"))  # CuPy's where would widen bfloat16
+        values = xp.where(above, bits, xp.zeros_like(bits)).view(values.dtype)
     return DenseWeights(values)
 
 
@@ -42,7 +44,7 @@ def _stacked(xp: Any, members: list[Any], asarray: Callable[[Any], Any]) -> CsrW
     for name in ("data", "indices"):
         rows = []
         for W in members:
-            array = asarray(getattr(W, name))
+            array = contiguous(asarray(getattr(W, name)))
             if name == "indices":
                 array = xp.astype(array, xp.int64 if wide else xp.int32, copy=False)
             missing = longest - int(array.shape[0])

@@ -97,7 +97,7 @@ __device__ void multiply_panel(const STORE* W, int64 W_row, const WORK* xs, int6
     }
 }
 
-// Grid (panels of columns, panels of rows, members). W, x_source and x_target by strides, unit stride along columns;
+// Grid (panels, row by row of them, 1, members). W, x_source and x_target by strides, unit stride along columns;
 // y_source (column panels, members, m, c), y_target (row panels, members, n, c), c <= WIDTH.
 // Shared: (TILE * PITCH + 2 * TILE * WIDTH + panel_rows * WIDTH) words.
 extern "C" __global__ void __launch_bounds__(THREADS)
@@ -105,18 +105,19 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                   const WORK* __restrict__ x_source, int64 xs_member, int64 xs_row, int64 has_source,
                   const WORK* __restrict__ x_target, int64 xt_member, int64 xt_row, int64 has_target,
                   WORK* __restrict__ y_source, WORK* __restrict__ y_target, int64 c, int64 panel_rows,
-                  int64 panel_cols) {
+                  int64 panel_cols, int64 panels_across) {
     extern __shared__ unsigned char shared[];
     WORK* tile = (WORK*)shared;
     WORK* source_part = tile + TILE * PITCH;
     WORK* target_part = source_part + TILE * WIDTH;
     WORK* row_sums = target_part + TILE * WIDTH;
     int64 member = blockIdx.z, members = gridDim.z;
-    int64 row = (int64)blockIdx.y * panel_rows, col = (int64)blockIdx.x * panel_cols;
+    int64 down = blockIdx.x / panels_across, across = blockIdx.x % panels_across;
+    int64 row = down * panel_rows, col = across * panel_cols;
     multiply_panel(W + member * W_member, W_row, has_source ? x_source + member * xs_member : nullptr, xs_row,
                           has_target ? x_target + member * xt_member : nullptr, xt_row,
-                          y_source + ((int64)blockIdx.x * members + member) * m * c,
-                          y_target + ((int64)blockIdx.y * members + member) * n * c, c, row,
+                          y_source + (across * members + member) * m * c,
+                          y_target + (down * members + member) * n * c, c, row,
                           smaller(row + panel_rows, m), col, smaller(col + panel_cols, n), tile, source_part,
                           target_part, row_sums);
 }

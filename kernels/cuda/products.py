@@ -8,7 +8,7 @@ from typing import Any
 
 from netspectra.kernels.cuda.csr import csr_product, transposed
 from netspectra.kernels.cuda.launcher import Launcher
-from netspectra.kernels.cuda.layout import dense_view, dtype_name, element_strides
+from netspectra.kernels.cuda.layout import contiguous, dense_view, dtype_name, element_strides
 from netspectra.kernels.cuda.sources import Kernel
 from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 
@@ -61,15 +61,15 @@ def _slab(
     width = next(w for w in WIDTHS if w >= c)
     item = int(x.dtype.itemsize)
     rows, cols = _panels(launcher, m, n, width, item)
-    grid = (-(-n // cols), -(-m // rows), members)
+    across, down = -(-n // cols), -(-m // rows)
     none = xp.empty((1,), dtype=x.dtype)
-    y_source = none if x_target is None else xp.empty((grid[0], members, m, c), dtype=x.dtype)
-    y_target = none if x_source is None else xp.empty((grid[1], members, n, c), dtype=x.dtype)
+    y_source = none if x_target is None else xp.empty((across, members, m, c), dtype=x.dtype)
+    y_target = none if x_source is None else xp.empty((down, members, n, c), dtype=x.dtype)
     types = (("STORE", dtype_name(W)), ("WORK", dtype_name(x)), ("WIDTH", str(width)))
     arguments = [W, member_stride, row_stride, m, n, *_vectors(x_source, none), *_vectors(x_target, none)]
-    arguments += [y_source, y_target, c, rows, cols]
+    arguments += [y_source, y_target, c, rows, cols, across]
     kernel, shared = Kernel("products.cu", "block_product", types), _shared_bytes(rows, width, item)
-    launcher.launch(kernel, grid, THREADS, arguments, shared)
+    launcher.launch(kernel, (across * down, 1, members), THREADS, arguments, shared)
     return (
         None if x_target is None else _added(xp, y_source),
         None if x_source is None else _added(xp, y_target),
@@ -102,7 +102,7 @@ def _columns(x: Any, first: int, last: int) -> Any:
     if x is None:
         return None
     if int(x.shape[2]) > 1 and element_strides(x)[2] != 1:
-        x = x.copy(order="C")
+        x = contiguous(x)
     return x[:, :, first:last]
 
 

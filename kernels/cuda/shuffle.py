@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from netspectra.kernels.cuda.launcher import Launcher
-from netspectra.kernels.cuda.layout import run_flat
+from netspectra.kernels.cuda.layout import contiguous, run_flat
 from netspectra.kernels.cuda.sources import Kernel
 from netspectra.kernels.keys import ShuffleKeys, feistel_bits
 from netspectra.kernels.weights import CsrWeights, DenseWeights
@@ -19,7 +19,7 @@ def permute_dense(
     xp: Any, launcher: Launcher, values: Any, keys: ShuffleKeys, items: Any, slots: Any, shape: tuple[int, int]
 ) -> DenseWeights:
     """``out[slots[pi(items[j])]] = values[j]`` into zeros, per replicate; values move as bits."""
-    flat = xp.reshape(values, (-1,))  # a copy where the block is stored column by column
+    flat = contiguous(xp.reshape(values, (-1,)))
     n_items, members, total = int(flat.shape[0]), keys.rounds.shape[0], shape[0] * shape[1]
     full = items is None
     out = (xp.empty if full else xp.zeros)((members, total), dtype=values.dtype)

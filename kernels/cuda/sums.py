@@ -4,7 +4,7 @@ from typing import Any
 
 from netspectra.errors import LimitError
 from netspectra.kernels.cuda.launcher import Launcher
-from netspectra.kernels.cuda.layout import MAX_GRID_YZ, csr_arguments, csr_types, dense_view, dtype_name
+from netspectra.kernels.cuda.layout import MAX_GRID_YZ, contiguous, csr_arguments, csr_types, dense_view, dtype_name
 from netspectra.kernels.cuda.sources import Kernel
 from netspectra.kernels.weights import BlockWeights, CsrWeights
 
@@ -25,7 +25,7 @@ def cluster_sums(xp: Any, launcher: Launcher, weights: BlockWeights, source: Any
         msg = f"at most {MAX_GRID_YZ - 1:,} clusters on a GPU, got {n_clusters:,}"
         raise LimitError(msg)
     out = xp.empty((members, parts, k, k), dtype=xp.float64)
-    ends = [xp.asarray(labels, copy=True, order="C") for labels in (source, target)]  # slices of longer rows
+    ends = [contiguous(labels) for labels in (source, target)]  # slices of longer rows
     swapped = False
     if isinstance(weights, CsrWeights):
         kernel = Kernel("sums.cu", "cluster_sums_csr", csr_types(weights))

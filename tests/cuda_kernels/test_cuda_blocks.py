@@ -19,7 +19,15 @@ pytestmark = pytest.mark.requires("cxx")
 STORED = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
 WORK = {np.float32: 2e-5, np.float64: 1e-12}
 # m, n, vectors, members: single elements, ragged tiles, several panels, more vectors than one pass has room for
-SHAPES = [(1, 1, 1, 1), (5, 7, 3, 2), (64, 64, 4, 1), (130, 200, 17, 2), (300, 65, 40, 1), (70, 66, 21, 1), (3, 600, 5, 2)]
+SHAPES = [
+    (1, 1, 1, 1),
+    (5, 7, 3, 2),
+    (64, 64, 4, 1),
+    (130, 200, 17, 2),
+    (300, 65, 40, 1),
+    (70, 66, 21, 1),
+    (3, 600, 5, 2),
+]
 ORDERS = {
     "rows": lambda W: W,
     "columns": lambda W: np.ascontiguousarray(W.transpose(0, 2, 1)).transpose(0, 2, 1),

@@ -127,3 +127,18 @@ def test_transpositions_exchange_two_different_outputs_every_other_time(size):
 @pytest.mark.parametrize("size", [0, 1])
 def test_a_single_slot_is_never_exchanged(size):
     assert not shuffle_keys(3, range(20), 0, size).swaps.any()
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**63 + 5])
+@pytest.mark.parametrize("size", [1, 4, 1000, 10**13])
+def test_many_replicates_get_the_keys_of_each(seed, size):
+    """Long batches take another way to the same numbers."""
+    replicates = [0, 1, 2, 5, 2**32 - 1, 2**32, 2**40, 17, 3, 2**63]
+    together = shuffle_keys(seed, replicates, 3, size)
+    for row, replicate in enumerate(replicates):
+        alone = shuffle_keys(seed, [replicate], 3, size)
+        np.testing.assert_array_equal(together.rounds[row], alone.rounds[0])
+        np.testing.assert_array_equal(together.swaps[row], alone.swaps[0])
+        np.testing.assert_array_equal(
+            stream_keys(seed, "k-means", [None, *replicates])[row + 1], stream_keys(seed, "k-means", [replicate])[0]
+        )
