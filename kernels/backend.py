@@ -41,6 +41,9 @@ class Backend(Protocol):
     xp: Any
     """Array namespace (array-API style) for element-wise work, ``matmul`` and reductions."""
 
+    product_bytes: int
+    """What a product over the blocks of one replicate takes beside its result."""
+
     @property
     def compile_seconds(self) -> float:
         """Seconds spent compiling kernels so far."""

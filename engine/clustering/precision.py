@@ -47,9 +47,7 @@ def solve_for_embedding(batch: GraphBatch, k: int, plan: SolverPlan, replicates:
         if s > FLOAT32_SPREAD:
             parts.append(_solve_precisely(batch.member(i), k, plan, [replicates[i]], float(s)))
             order.append(i)
-    wide = [replace(part, vectors=xp.astype(part.vectors, xp.float64)) for part in parts]
-    every = Solution.concat(xp, wide)
-    return Solution.concat(xp, [every.member(order.index(i)) for i in range(batch.n_members)])
+    return Solution.gathered(xp, parts, order)
 
 
 def _fine(spread: "np.ndarray[Any, Any]") -> bool:

@@ -17,7 +17,7 @@ from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels.backend import Array, Backend
 from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 
-__all__ = ["GraphBatch", "Structure", "load_batch", "make_batch", "structure_of"]
+__all__ = ["GraphBatch", "Structure", "in_range", "load_batch", "make_batch", "structure_of"]
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,15 @@ class GraphBatch:
         weights = tuple(_select(self.backend.xp, block, chosen) for block in self.weights)
         degrees = self.backend.xp.take(self.degrees, chosen, axis=0)
         return GraphBatch(self.backend, self.structure, weights, degrees, self.dtype)
+
+
+def in_range(batch: GraphBatch, dtype: Any) -> Array:
+    """Which members' degrees, and so all of their weights, are far from the ends of the range of `dtype`; (B,) bool."""
+    xp = batch.backend.xp
+    limits = xp.finfo(dtype)
+    low, high = float(limits.smallest_normal), float(limits.max)
+    inside = (batch.degrees > low * 2**24) & (batch.degrees < high / 2**24)
+    return xp.all(inside | ~batch.live, axis=1)
 
 
 def make_batch(

@@ -3,15 +3,32 @@
 Only the array-API standard is used, so nothing here names a library, and nothing leaves the device but a few numbers.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import array_api_compat
 import numpy as np
 
+from netspectra.graph.device import current_device
 from netspectra.kernels.backend import Array
 
 __all__ = ["DeviceCsr"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _there(method: "Callable[Concatenate[DeviceCsr, P], R]") -> "Callable[Concatenate[DeviceCsr, P], R]":
+    """Run a method with the device of its arrays as the current one, where its library makes new arrays."""
+
+    @wraps(method)
+    def run(self: "DeviceCsr", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with current_device(self.data):
+            return method(self, *args, **kwargs)
+
+    return run
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,6 +60,7 @@ class DeviceCsr:
         return int(self.data.shape[0])
 
     @property
+    @_there
     def rows(self) -> Array:
         """Row of each stored weight, (nnz,) int64."""
         xp = self.xp
@@ -50,6 +68,7 @@ class DeviceCsr:
         return xp.astype(xp.searchsorted(xp.astype(self.indptr[1:], xp.int64), places, side="right"), xp.int64)
 
     @property
+    @_there
     def T(self) -> "DeviceCsr":
         """The transpose."""
         xp, rows = self.xp, self.rows
@@ -57,6 +76,7 @@ class DeviceCsr:
         taken = (xp.take(a, order, axis=0) for a in (self.data, self.indices, rows))
         return _of_sorted(*taken, shape=self.shape[::-1], index_type=self.indices.dtype)
 
+    @_there
     def fault(self) -> str:
         """Say what makes the arrays no CSR array (an index out of range would be read as memory); empty if nothing."""
         xp, (m, n) = self.xp, self.shape
@@ -69,6 +89,7 @@ class DeviceCsr:
             return f"column indices must be from 0 to {n - 1}"
         return ""
 
+    @_there
     def is_canonical(self) -> bool:
         """Whether columns ascend within each row, none of them twice."""
         if self.nnz < 2:
@@ -76,6 +97,7 @@ class DeviceCsr:
         rows, cols = self.rows, self.indices
         return bool(self.xp.all((rows[1:] > rows[:-1]) | (cols[1:] > cols[:-1])))
 
+    @_there
     def where(self, mask: Array) -> "DeviceCsr":
         """Only the stored weights that `mask`, (nnz,) bool, marks."""
         xp = self.xp
@@ -83,10 +105,12 @@ class DeviceCsr:
         taken = (xp.take(a, kept, axis=0) for a in (self.data, self.rows, self.indices))
         return _of_sorted(*taken, shape=self.shape, index_type=self.indices.dtype)
 
+    @_there
     def upper(self) -> "DeviceCsr":
         """The strict upper triangle."""
         return self.where(self.xp.astype(self.indices, self.xp.int64) > self.rows)
 
+    @_there
     def between(self, rows: "np.ndarray[Any, Any]", cols: "np.ndarray[Any, Any]") -> "DeviceCsr":
         """Rows and columns that two host masks mark, the others removed."""
         xp, device = self.xp, array_api_compat.device(self.data)
@@ -99,6 +123,7 @@ class DeviceCsr:
         shape = (int(np.count_nonzero(rows)), int(np.count_nonzero(cols)))
         return _of_sorted(xp.take(self.data, kept, axis=0), i, j, shape=shape, index_type=self.indices.dtype)
 
+    @_there
     def asymmetry(self) -> tuple[float, float]:
         """Largest ``|A - A^T|`` and largest ``|A|`` of a square matrix."""
         xp = self.xp

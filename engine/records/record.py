@@ -105,8 +105,15 @@ class Run(Record):
     timings: dict[str, float]
 
 
+def on_host(value: Any) -> Any:
+    """The NumPy copy of an array on a GPU (CuPy's ``get``), anything else as it is."""
+    on_device = hasattr(value, "__dlpack_device__") and hasattr(value, "get")
+    return value.get() if on_device else value
+
+
 def plain(value: Any) -> Any:
     """Plain JSON types of a value."""
+    value = on_host(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, np.ndarray):
@@ -124,6 +131,7 @@ def plain(value: Any) -> Any:
 
 def _encode(value: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
     """JSON types in which arrays are references into `arrays`, and records and tuples are marked."""
+    value = on_host(value)
     if isinstance(value, Record):
         fields = {f.name: _encode(getattr(value, f.name), arrays) for f in dataclasses.fields(value)}
         return {"__record__": type(value).__name__, "fields": fields}

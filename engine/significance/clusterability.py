@@ -153,7 +153,7 @@ def _run(
     batch = load_batch([q.graph], machine)
     check_live(batch, [q.graph], "n_clusters", q.n_clusters)
     recipe = Recipe(q.n_clusters, q.n_init, q.select, plan_solver(batch, q.n_clusters, q.solver, q.tol, None, q.seed))
-    need = replicate_bytes(q.graph, recipe, q.null)
+    need = replicate_bytes(q.graph, recipe, q.null, machine.product_bytes)
     run_plan = plan_run(machine, recipe, need, q.n_nulls, batch_size=batch_size, memory_limit=memory_limit)
     nulls = _null_solver(machine, q, batch, recipe) if q.n_nulls else None
     clock.lap("prepare")

@@ -18,7 +18,6 @@ __all__ = ["RunPlan", "plan_run", "replicate_bytes"]
 
 MEMORY_FRACTION = 0.5
 """Share of the free memory that a run plans to use when no limit is given."""
-_PANEL_BYTES = 3 * (8 << 20)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +38,8 @@ class RunPlan(Record):
     waves : tuple of (count, size)
         The waves that were run, in order; ``clusterability_test(batch_size=result.plan)`` runs the same again.
     reductions : tuple of str
-        What made waves smaller than shapes, model and `memory_limit` alone would have had them: free memory at the
-        start, or memory that ran out in a wave, which was then halved.
+        What made waves other than shapes, model and `memory_limit` alone would have had them: free memory at the start,
+        memory that ran out in a wave, which was then halved, or the plan of another machine that is replayed.
     """
 
     bytes_per_replicate: int
@@ -52,8 +51,11 @@ class RunPlan(Record):
     reductions: tuple[str, ...] = ()
 
 
-def replicate_bytes(graph: LayerGraph, recipe: Recipe, null: NullName = "shuffle") -> int:
-    """Estimated bytes that drawing and solving one null replicate takes, beyond the network's own weights."""
+def replicate_bytes(graph: LayerGraph, recipe: Recipe, null: NullName = "shuffle", product_bytes: int = 0) -> int:
+    """Estimated bytes that drawing and solving one null replicate takes, beyond the network's own weights.
+
+    `product_bytes` is what the backend's products take beside their results.
+    """
     item, k = np.dtype(recipe.dtype).itemsize, recipe.n_clusters
     weights = sum(_block_bytes(block, null) for block in graph.blocks if block.learned)
     n, width = graph.n_nodes, k + 9
@@ -61,7 +63,7 @@ def replicate_bytes(graph: LayerGraph, recipe: Recipe, null: NullName = "shuffle
         sizes = _sides(graph)
         solver = item * (sizes[0] * sizes[1] + 4 * sizes[0] ** 2)
     else:
-        solver = item * n * width * 14 + 8 * n * k * 4 + _PANEL_BYTES
+        solver = item * n * width * 14 + 8 * n * k * 4 + product_bytes
         solver += item * sum(_sides(graph)) * _sides(graph)[0] if recipe.solver.explicit else 0  # G, and B before it
     clustering = 8 * n * (2 * k + 8) + 4 * n * (recipe.n_init if recipe.select == "ncut" else 1)
     return int(weights + solver + clustering)
@@ -126,6 +128,8 @@ def _replayed(backend: Backend, earlier: RunPlan, bytes_per_replicate: int, n_nu
         msg = f"batch_size is the plan of a run of {total} null networks, this one has {n_nulls}; give an integer"
         raise GraphError(msg)
     largest = max((size for _, size in earlier.waves), default=1)
+    other = earlier.model != backend.model
+    note = f"the plan of a run on another machine ({earlier.model}), which this one replays"
     return RunPlan(
         bytes_per_replicate=bytes_per_replicate,
         batch_size=largest,
@@ -133,6 +137,7 @@ def _replayed(backend: Backend, earlier: RunPlan, bytes_per_replicate: int, n_nu
         memory_limit=limit,
         model=backend.model,
         waves=earlier.waves,
+        reductions=(note,) if other else (),
     )
 
 

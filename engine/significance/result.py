@@ -125,7 +125,7 @@ class ClusterabilityResult(Run):
                 f"  z {self.z_score:.2f}, p {self.p_value:.4g} (95% interval {low:.4g} to {high:.4g})",
                 f"  percentile {self.percentile:.1f}, Cohen's d {self.cohens_d:.2f}",
             ]
-        lines += [f"  waves made smaller by {reduction}" for reduction in self.plan.reductions]
+        lines += [f"  waves: {reduction}" for reduction in self.plan.reductions]
         low, high = self.seed_sensitivity.ncut_range
         lines.append(f"  over {self.seed_sensitivity.n_seeds} further k-means seeds: n-cut {low:.4f} to {high:.4f}")
         lines.append(f"  {self.timings['total']:.2f} s, compilation {self.timings['compile']:.2f} s apart")

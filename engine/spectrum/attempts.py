@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from netspectra.graph.batch import GraphBatch
+from netspectra.graph.batch import GraphBatch, in_range
 from netspectra.kernels.backend import Array
 from netspectra.kernels.keys import stream_keys
 from netspectra.spectrum.acceptance import accepted, lapack_bound
@@ -41,7 +41,7 @@ def try_dense(operator: SymmetricOperator, k: int, plan: SolverPlan, replicates:
     n_pairs = min(k, operator.size - 1)
     if isinstance(operator, BipartiteGram) and n_pairs < k:
         return _unsolved(batch, k, plan.dtype)
-    values, vectors = batch.backend.largest_eigenpairs(operator.dense(plan.dtype), n_pairs)
+    values, vectors = batch.backend.largest_eigenpairs(_explicit_matrix(operator, plan.dtype), n_pairs)
     none = xp.zeros((values.shape[0],), dtype=xp.int32)
     solution = to_laplacian(operator, values, vectors * operator.mask(plan.dtype), k, none)
     passed = accepted(batch, solution, lapack_bound(batch, plan.dtype))
@@ -78,9 +78,21 @@ def try_lobpcg(operator: SymmetricOperator, k: int, plan: SolverPlan, replicates
     return replace(solution, status=tuple(_verdict(passed, refused)))
 
 
+def _explicit_matrix(operator: SymmetricOperator, dtype: Any) -> Array:
+    """The reduced matrix; zero for a member whose weights are out of range in `dtype`.
+
+    LAPACK must not see a NaN, which in a batch would end the other members too. Such a member's residuals are not
+    finite, and so send it to float64.
+    """
+    batch, xp = operator.batch, operator.batch.backend.xp
+    matrix = operator.dense(dtype)
+    within = batch.backend.to_numpy(in_range(batch, dtype))
+    return matrix if bool(within.all()) else xp.where(xp.isfinite(matrix), matrix, xp.zeros_like(matrix))
+
+
 def _explicit_product(operator: SymmetricOperator, dtype: Any) -> Callable[[Array], Array]:
     """Product with the explicit matrix; its trivial pair, which is moved, is deflated anyway."""
-    matrix = operator.dense(dtype)
+    matrix = _explicit_matrix(operator, dtype)
     return lambda X: operator.batch.backend.xp.matmul(matrix, X)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from netspectra.graph.admission import as_graphs, check_live
 from netspectra.graph.batch import load_batch
-from netspectra.graph.device import backend_for
+from netspectra.graph.device import HOST, backend_for
 from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels import Backend
 from netspectra.records import Run
@@ -35,8 +35,8 @@ class Eigenpairs(Run):
     ----------
     eigenvalues : ndarray, shape (k,), float64
         Ascending, in [0, 2]; the first is exactly 0.
-    eigenvectors : ndarray, shape (n, k), working dtype
-        Orthonormal; rows of isolated nodes are zero.
+    eigenvectors : array, shape (n, k), working dtype
+        Orthonormal; rows of isolated nodes are zero. Where the graph is: of a graph on a GPU an array on it.
     residual_norms : ndarray, shape (k,), float64
         ``|L x - lambda x|``.
     gap : float
@@ -52,7 +52,7 @@ class Eigenpairs(Run):
     """
 
     eigenvalues: np.ndarray[Any, np.dtype[np.float64]]
-    eigenvectors: np.ndarray[Any, Any]
+    eigenvectors: Any
     residual_norms: np.ndarray[Any, np.dtype[np.float64]]
     gap: float
     unique: bool
@@ -163,28 +163,32 @@ def eigenpairs(
         solution = solve(batch, k, plan, [None] * len(graphs))
         machine.synchronize()
     timings = {"total": time.perf_counter() - started, "compile": machine.compile_seconds}
-    found = [_one(machine, solution, i, plan, timings) for i in range(len(graphs))]
+    on_host = graphs[0].device == HOST
+    found = [_one(machine, solution, i, plan, timings, on_host=on_host) for i in range(len(graphs))]
     return found[0] if isinstance(graph, LayerGraph) else found
 
 
-def _one(machine: Backend, solution: Solution, i: int, plan: SolverPlan, timings: dict[str, float]) -> Eigenpairs:
+def _one(
+    machine: Backend, solution: Solution, i: int, plan: SolverPlan, timings: dict[str, float], *, on_host: bool
+) -> Eigenpairs:
     values = machine.to_numpy(solution.eigenvalues)[i]
-    vectors = machine.to_numpy(solution.vectors)[i]
+    vectors = solution.vectors[i, :, :]
+    dtype = "float64" if vectors.dtype == machine.xp.float64 else "float32"
     gap = float(machine.to_numpy(solution.next_eigenvalue)[i]) - float(values[-1])
     return Eigenpairs(
         version=installed_version(),
         backend=machine.name,
         device=machine.device,
-        dtype=str(vectors.dtype),
+        dtype=dtype,
         solver=plan.solver,
         tol=plan.tol,
         seed=plan.seed,
         timings=timings,
         eigenvalues=values,
-        eigenvectors=vectors,
+        eigenvectors=machine.to_numpy(vectors) if on_host else vectors,
         residual_norms=machine.to_numpy(solution.residual_norms)[i],
         gap=gap,
-        unique=is_unique(gap, float(np.finfo(vectors.dtype).eps), plan, solution.status[i]),
+        unique=is_unique(gap, float(np.finfo(dtype).eps), plan, solution.status[i]),
         n_iterations=int(machine.to_numpy(solution.n_iterations)[i]),
         converged=solution.converged[i],
         status=solution.status[i],

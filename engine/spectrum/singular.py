@@ -62,7 +62,7 @@ def _bottom(batch: GraphBatch, B: Array, k: int, keys: Any) -> tuple[Array, Arra
     """Eigenvalues of S, descending, and eigenvectors: at least k, and one more if there is one. B (1, m, n), m <= n."""
     xp = batch.backend.xp
     m, n = int(B.shape[1]), int(B.shape[2])
-    U, sigma, Vt = xp.linalg.svd(B, full_matrices=False)
+    U, sigma, Vt = xp.linalg.svd(xp.where(xp.isfinite(B), B, xp.zeros_like(B)), full_matrices=False)
     sigma = xp.concat([xp.ones_like(sigma[:, :1]), sigma[:, 1:]], axis=1)
     U, V = U * 0.5**0.5, xp.matrix_transpose(Vt)
     n_null = min(k, n - m)

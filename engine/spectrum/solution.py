@@ -90,6 +90,17 @@ class Solution:
             status=tuple(status for part in parts for status in part.status),
         )
 
+    @staticmethod
+    def gathered(xp: Any, parts: "list[Solution]", order: list[int]) -> "Solution":
+        """Return one solution of members that were solved apart: `order` names the member of each, part after part.
+
+        Vectors get the widest of their dtypes.
+        """
+        wide = any(part.vectors.dtype == xp.float64 for part in parts)
+        dtype = xp.float64 if wide else parts[0].vectors.dtype
+        every = Solution.concat(xp, [replace(part, vectors=xp.astype(part.vectors, dtype)) for part in parts])
+        return Solution.concat(xp, [every.member(order.index(i)) for i in range(len(order))])
+
     def with_member(self, xp: Any, index: int, other: "Solution") -> "Solution":
         """Return the same with member `index` replaced by the only member of `other`, in this solution's dtype."""
         put = replace(other, vectors=xp.astype(other.vectors, self.vectors.dtype))

@@ -8,7 +8,7 @@ returned as ``"not_converged"``, never unflagged.
 
 from dataclasses import replace
 
-from netspectra.graph.batch import GraphBatch
+from netspectra.graph.batch import GraphBatch, in_range
 from netspectra.spectrum.attempts import LOST, Replicates, reduce, try_dense, try_lobpcg, try_singular
 from netspectra.spectrum.operator import NormalizedAdjacency
 from netspectra.spectrum.plan import SolverPlan, explicit_fits
@@ -31,6 +31,9 @@ def solve(batch: GraphBatch, k: int, plan: SolverPlan, replicates: Replicates) -
     """
     if k == 1:  # the trivial pair is known; the second says how far it stands from the rest
         return solve(batch, 2, plan, replicates).first(1)
+    within = [bool(inside) for inside in batch.backend.to_numpy(in_range(batch, plan.dtype))]
+    if plan.dtype != batch.backend.xp.float64 and not all(within):
+        return _apart(batch, k, plan, replicates, within)
     attempt = try_dense if plan.solver == "dense" else try_lobpcg
     solution = attempt(reduce(batch), k, plan, replicates)
     escalate = _escalate_dense if plan.solver == "dense" else _escalate_lobpcg
@@ -40,6 +43,22 @@ def solve(batch: GraphBatch, k: int, plan: SolverPlan, replicates: Replicates) -
             better = replace(better, n_iterations=better.n_iterations + solution.n_iterations[index : index + 1])
             solution = solution.with_member(batch.backend.xp, index, better)
     return solution
+
+
+def _apart(batch: GraphBatch, k: int, plan: SolverPlan, replicates: Replicates, within: list[bool]) -> Solution:
+    """Members whose weights are out of range in the working dtype are solved in float64, the others as planned."""
+    wide, parts, order = replace(plan, dtype=batch.backend.xp.float64), [], []
+    for inside, how in ((True, plan), (False, wide)):
+        members = [i for i, here in enumerate(within) if here == inside]
+        if members:
+            part = solve(batch.select(members), k, how, [replicates[i] for i in members])
+            status = tuple(
+                "escalated_float64" if passed and not inside else s
+                for passed, s in zip(part.converged, part.status, strict=True)
+            )
+            parts.append(replace(part, status=status))
+            order += members
+    return Solution.gathered(batch.backend.xp, parts, order)
 
 
 def _escalate_dense(batch: GraphBatch, k: int, plan: SolverPlan, replicates: Replicates, failed: Solution) -> Solution:

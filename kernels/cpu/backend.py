@@ -52,6 +52,7 @@ class CpuBackend:
     dense_size = 1200
     """There LAPACK's ``syevr`` and the iteration took 67 ms each."""
     explicit_size = 0
+    product_bytes = 3 * (8 << 20)
     xp: Any = array_api_compat.numpy
 
     def __init__(self, n_threads: int | None = None, dtype: Any = None) -> None:

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from netspectra.errors import LimitError, NetspectraError
 from netspectra.kernels.backend import Array, Backend, KMeansOutput, checked_dtype
 from netspectra.kernels.cuda import draws, linalg, shuffle
-from netspectra.kernels.cuda.kmeans import kmeans
+from netspectra.kernels.cuda.kmeans import SCRATCH_BYTES, kmeans
 from netspectra.kernels.cuda.layout import MAX_GRID_YZ
 from netspectra.kernels.cuda.loading import load_csr, load_dense
 from netspectra.kernels.cuda.machine import Machine
@@ -60,6 +61,7 @@ class CudaBackend:
 
     name = "cuda"
     n_threads = 1
+    product_bytes = 0
     dense_size = 128
     explicit_size = 2048
     """Both modelled, not measured: up to 128 our kernel solves all matrices of a wave at once, and one batched product
@@ -111,13 +113,16 @@ class CudaBackend:
     # -- control -----------------------------------------------------------------------------------------------------
     @contextmanager
     def session(self) -> Iterator[None]:
-        """The device selected; after an exception its cached memory is given back."""
+        """The device selected; after an exception cached memory is given back. What does not fit is a LimitError."""
         with self._machine.scope():
             try:
                 yield
-            except BaseException:
+            except BaseException as error:
                 self._machine.release()
-                raise
+                if isinstance(error, NetspectraError) or not self._machine.is_out_of_memory(error):
+                    raise
+                msg = f"{self.device} ran out of memory ({error}); free some, or take fewer clusters or restarts"
+                raise LimitError(msg) from error
 
     def in_flight(self, batch_size: int) -> int:
         return batch_size
@@ -126,6 +131,7 @@ class CudaBackend:
         """As many as the limit, or the device by its model, has room for."""
         del iterated
         room = WAVE_SHARE * self._machine.total_bytes() if memory_limit is None else memory_limit
+        room = max(room - SCRATCH_BYTES, room / 2)  # of k-means, once per wave
         return int(min(LARGEST_WAVE, room // max(1, bytes_per_replicate)))
 
     def map_replicates(self, solve: "Callable[[Backend, list[int]], R]", replicates: Sequence[int]) -> list[R]:

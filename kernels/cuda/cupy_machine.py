@@ -1,6 +1,7 @@
 """An NVIDIA GPU through CuPy: arrays and memory."""
 
 from contextlib import AbstractContextManager
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +14,8 @@ from netspectra.kernels.cuda.launcher import Launcher
 __all__ = ["CupyMachine", "cuda_answers", "import_cupy"]
 
 _INSTALL = "install it with pip install 'netspectra[cuda13]' (or [cuda12] for a CUDA 12 driver), or use backend='cpu'"
+LIBRARIES = ("nvrtc", "cublas", "cusolver", "cusparse")
+"""What CuPy's wheels do not carry: the extras bring it, and so does a CUDA toolkit."""
 _OUT_OF_MEMORY = ("ALLOC_FAILED", "cudaErrorMemoryAllocation", "CUDA_ERROR_OUT_OF_MEMORY", "out of memory")
 
 
@@ -40,6 +43,15 @@ def import_cupy() -> ModuleType:
     if count == 0:
         msg = "backend 'cuda': CuPy is installed, but this machine has no CUDA device; use backend='cpu'"
         raise BackendUnavailableError(msg)
+    try:
+        for library in LIBRARIES:
+            import_module(f"cupy_backends.cuda.libs.{library}")
+    except ImportError as error:
+        msg = (
+            f"backend 'cuda': a device answers, but CUDA's own libraries are missing ({error}); install them with pip "
+            "install 'netspectra[cuda13]' (or [cuda12]), or the CUDA toolkit, or use backend='cpu'"
+        )
+        raise BackendUnavailableError(msg) from error
     return cupy  # type: ignore[no-any-return]
 
 

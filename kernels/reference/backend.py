@@ -56,6 +56,7 @@ class ReferenceBackend:
     n_threads = 1
     dense_size = 1200
     explicit_size = 0
+    product_bytes = 0
     compile_seconds = 0.0
 
     def __init__(self, xp: Any = None, dtype: Any = None) -> None:

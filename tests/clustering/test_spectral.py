@@ -153,3 +153,20 @@ def test_a_seed_of_none_is_drawn_and_recorded() -> None:
 def test_members_of_a_sequence_must_have_the_same_layers() -> None:
     with pytest.raises(GraphError, match=r"equal layer sizes.*graph 1 is .*solve them one by one"):
         ns.spectral_clustering([chain(), random_chain()], 4)
+
+
+@pytest.mark.parametrize("solver", ["dense", "lobpcg"])
+@pytest.mark.parametrize("factor", [1e-200, 1e300])
+def test_a_member_out_of_the_dtypes_range_goes_to_float64_and_leaves_the_others_alone(backend, solver, factor):
+    """In float32 its weights are zero or infinite."""
+    if backend.name == "cuda":
+        machine = type(backend)(dtype="float32", machine=backend._machine)
+    else:
+        machine = ns.get_backend(backend.name, dtype="float32")
+    W = [np.random.default_rng(i).standard_normal((12, 9)) for i in range(2)]
+    graphs = [ns.LayerGraph.from_weights([w]) for w in (W[0], W[1] * factor, W[0])]
+    found = ns.eigenpairs(graphs, 3, solver=solver, backend=machine)
+    assert [pairs.status for pairs in found] == ["converged", "escalated_float64", "converged"]
+    exact = ns.eigenpairs(ns.LayerGraph.from_weights([W[1]]), 3, solver=solver, backend="cpu")
+    np.testing.assert_allclose(found[1].eigenvalues, exact.eigenvalues, atol=1e-4)
+    np.testing.assert_array_equal(found[0].eigenvalues, found[2].eigenvalues)

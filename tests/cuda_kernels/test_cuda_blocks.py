@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from cuda_kernels.emulated import EmulatedLauncher
 from cuda_kernels.host_machine import emulated_backend
 
+import netspectra as ns
 from netspectra.errors import LimitError
 from netspectra.kernels.reference import ReferenceBackend
 from netspectra.kernels.weights import CsrWeights, DenseWeights
@@ -110,6 +111,25 @@ def test_csr_is_dense(machine, shape, index, dtype):
             close(ours, theirs, tolerance * max(shape[:2]) ** 0.5)
     for ours, theirs in zip(machine.block_degrees(weights), REFERENCE.block_degrees(exact), strict=True):
         close(ours, theirs, 1e-14 * max(shape[:2]))
+
+
+def test_csr_arrays_of_any_strides(machine):
+    W = random_weights((9, 7, 1, 1), np.float32, density=0.5)[0]
+    A = sp.csr_array(W)
+    wide = np.repeat(A.data, 2)
+    for backend in (machine, "cpu"):
+        graph = ns.LayerGraph.from_weights([sp.csr_array((wide[::2], A.indices, A.indptr), A.shape)])
+        exact = ns.LayerGraph.from_weights([W])
+        labels = np.arange(16) % 3
+        np.testing.assert_allclose(ns.ncut(graph, labels, backend=backend), ns.ncut(exact, labels), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", STORED)
+def test_a_symmetric_block_keeps_its_storage(machine, dtype):
+    W = random_weights((5, 5, 1, 1), dtype)[0]
+    loaded = machine.load_block([W], symmetric=True).values
+    assert loaded.dtype == W.dtype
+    np.testing.assert_array_equal(loaded[0], np.triu(W, k=1))
 
 
 def test_the_transposed_pattern_is_made_once(machine):

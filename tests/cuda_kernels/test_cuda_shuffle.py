@@ -78,6 +78,28 @@ def test_sparse_blocks(machine, cpu, shape, symmetric):
         same_bits(getattr(found, name), getattr(wanted, name))
 
 
+STRIDED = {
+    "a column": lambda W: W[:, :1],
+    "every other of a row": lambda W: W[:1, ::2],
+    "reversed": lambda W: W[::-1, ::-1],
+    "columns": np.asfortranarray,
+}
+
+
+@pytest.mark.parametrize("view", STRIDED)
+def test_views_of_any_strides(machine, cpu, view):
+    """``reshape`` makes a view, and no copy, of some of these."""
+    W = STRIDED[view](np.random.default_rng(5).standard_normal((6, 8)).astype(np.float32))
+    exact = np.ascontiguousarray(W)
+    drawn = [b.permute_dense(a, keys_for(W.size), None, None, W.shape).values for b, a in ((machine, W), (cpu, exact))]
+    same_bits(*drawn)
+    keys = [stream_keys(0, stream, REPLICATES) for stream in ("kde-index", "kde-noise")]
+    found, wanted = (
+        b.resample_nonzero(DenseWeights(a[None]), *keys, 0.0).values for b, a in ((machine, W), (cpu, exact))
+    )
+    same_bits(found, wanted)
+
+
 @pytest.mark.parametrize("slots", [None, np.array([0, 2, 3], np.int64)], ids=["all", "some"])
 def test_patterns(machine, cpu, slots):
     csr = CsrWeights(

@@ -44,7 +44,7 @@ def test_a_wave_that_does_not_fit_is_halved_and_the_run_goes_on(error):
     )
     assert machine.released == 2
     assert result.null_status == {"converged": 20}
-    assert "waves made smaller by out of memory at null 0" in result.summary()
+    assert "waves: out of memory at null 0" in result.summary()
     np.testing.assert_allclose(result.null_ncuts, run("cpu").null_ncuts, rtol=1e-6)
 
 
@@ -97,9 +97,9 @@ def test_other_errors_are_not_swallowed_and_memory_is_given_back():
 def test_the_size_of_a_wave_follows_from_device_and_limit_alone():
     large, small = (emulated_backend(EmulatedLauncher(), total=total) for total in (80 << 30, 1 << 20))
     assert large.wave_size(1 << 20, None, iterated=True) == 1024
-    assert large.wave_size(1 << 30, None, iterated=True) == 32
-    assert small.wave_size(1 << 14, None, iterated=True) == 25
-    assert large.wave_size(1 << 20, 10 << 20, iterated=False) == 10
+    assert large.wave_size(1 << 30, None, iterated=True) == 31  # four tenths of the device, less k-means' scratch
+    assert large.wave_size(1 << 20, 1 << 30, iterated=False) == (1 << 10) - 256
+    assert small.wave_size(1 << 14, None, iterated=True) == 12  # never less than half of it
 
 
 def test_free_memory_may_only_reduce_a_wave_and_is_told():
@@ -114,9 +114,29 @@ def test_free_memory_may_only_reduce_a_wave_and_is_told():
     assert len(scarce.plan.reductions) == 1
     assert "10 replicates per wave, not 20" in scarce.plan.reductions[0]
     assert scarce.plan.model == "emulated GPU"
-    limited = run(backend, memory_limit=10 * plenty.plan.bytes_per_replicate)
+    limited = run(backend, memory_limit=20 * plenty.plan.bytes_per_replicate)
     assert limited.plan.batch_size == 10
     assert limited.plan.reductions == ()
+
+
+def test_what_does_not_fit_outside_the_waves_is_a_limit():
+    class NoRoomForKMeans(EmulatedLauncher):
+        def launch(self, kernel, grid, block, arguments, shared=0):
+            if kernel.file == "kmeans.cu":
+                raise MemoryError("Out of memory allocating 8,000,000 bytes")
+            super().launch(kernel, grid, block, arguments, shared)
+
+    machine = HostMachine(NoRoomForKMeans())
+    with pytest.raises(LimitError, match=r"cuda:emulated ran out of memory \(Out of memory allocating 8,000,000 bytes"):
+        run(CudaBackend(machine=machine))
+    assert machine.released == 1
+
+
+def test_a_replay_on_another_machine_says_so():
+    plan = run(emulated_backend(EmulatedLauncher())).plan
+    result = run("cpu", batch_size=plan)
+    assert result.plan.waves == plan.waves
+    assert "another machine (emulated GPU)" in result.plan.reductions[0]
 
 
 def test_the_plan_survives_saving(tmp_path):

@@ -21,7 +21,7 @@ from netspectra.errors import GraphError
 from netspectra.kernels.cuda import CudaBackend
 from netspectra.kernels.cuda.compiler import compiled_file
 from netspectra.kernels.cuda.cupy_launcher import CupyLauncher
-from netspectra.kernels.cuda.cupy_machine import CupyMachine
+from netspectra.kernels.cuda.cupy_machine import LIBRARIES, CupyMachine
 from netspectra.kernels.cuda.sources import Kernel
 
 ATTRIBUTES = {"MaxSharedMemoryPerBlockOptin": 232448, "MultiProcessorCount": 132, "L2CacheSize": 50 << 20}
@@ -140,6 +140,8 @@ class FakeCupy(ModuleType):
 def cupy(monkeypatch, tmp_path):
     fake = FakeCupy()
     monkeypatch.setitem(sys.modules, "cupy", fake)
+    for name in ("", ".cuda", ".cuda.libs", *(f".cuda.libs.{library}" for library in LIBRARIES)):
+        monkeypatch.setitem(sys.modules, f"cupy_backends{name}", ModuleType(name))
     monkeypatch.setitem(sys.modules, "array_api_compat.cupy", array_api_compat.numpy)
     monkeypatch.setattr(array_api_compat, "cupy", array_api_compat.numpy, raising=False)
     monkeypatch.setenv("NETSPECTRA_CACHE", str(tmp_path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from inspect import signature
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -80,12 +80,21 @@ def without_device(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=SimpleNamespace(runtime=runtime)))
 
 
+def without_libraries(monkeypatch):
+    runtime = SimpleNamespace(getDeviceCount=lambda: 1, CUDARuntimeError=OSError)
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=SimpleNamespace(runtime=runtime)))
+    monkeypatch.setitem(sys.modules, "cupy_backends.cuda.libs.nvrtc", None)
+    for parent in ("cupy_backends", "cupy_backends.cuda", "cupy_backends.cuda.libs"):
+        monkeypatch.setitem(sys.modules, parent, ModuleType(parent))
+
+
 @pytest.mark.parametrize(
     ("lacking", "told"),
     [
         (without_cupy, r"CuPy cannot be imported .*pip install 'netspectra\[cuda13\]'.*\[cuda12\]"),
         (without_driver, "no CUDA device answers .*cudaErrorInsufficientDriver.*nvidia-smi.*backend='cpu'"),
         (without_device, "has no CUDA device; use backend='cpu'"),
+        (without_libraries, r"CUDA's own libraries are missing .*'netspectra\[cuda13\]'.*CUDA toolkit"),
     ],
 )
 def test_without_a_gpu_cuda_says_what_is_missing_and_auto_does_without(monkeypatch, lacking, told):
