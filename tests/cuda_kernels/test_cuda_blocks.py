@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
-import ml_dtypes
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from cuda_kernels.block_weights import REFERENCE, STORED, WORK, as_csr, random_weights
 from cuda_kernels.emulated import EmulatedLauncher
 from cuda_kernels.host_machine import emulated_backend
 
 import netspectra as ns
 from netspectra.errors import LimitError
-from netspectra.kernels.reference import ReferenceBackend
 from netspectra.kernels.weights import CsrWeights, DenseWeights
 
 pytestmark = pytest.mark.requires("cxx")
-STORED = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
-WORK = {np.float32: 2e-5, np.float64: 1e-12}
 # m, n, vectors, members: single elements, ragged tiles, several panels, more vectors than one pass has room for
 SHAPES = [
     (1, 1, 1, 1),
@@ -34,7 +29,6 @@ ORDERS = {
     "columns": lambda W: np.ascontiguousarray(W.transpose(0, 2, 1)).transpose(0, 2, 1),
     "slice": lambda W: np.repeat(np.repeat(W, 2, axis=1), 2, axis=2)[:, ::2, ::2],
 }
-REFERENCE = ReferenceBackend()
 
 
 @pytest.fixture(scope="module")
@@ -42,28 +36,11 @@ def machine():
     return emulated_backend(EmulatedLauncher(order="alternating"))
 
 
-def random_weights(shape, dtype, *, density=1.0, seed=0):
-    m, n, _, members = shape
-    rng = np.random.default_rng(seed)
-    W = rng.standard_normal((members, m, n)) * (rng.random((members, m, n)) < density)
-    return W.astype(dtype)
-
-
 def random_vectors(shape, dtype, seed=1):
     """Vectors as the engine hands them over: slices of longer ones."""
     m, n, c, members = shape
     rng = np.random.default_rng(seed)
     return [rng.standard_normal((members, size + 3, c)).astype(dtype)[:, 2 : size + 2] for size in (m, n)]
-
-
-def as_csr(machine, W, index):
-    """CSR of W (members, m, n) on the machine, the index type chosen; and the same for the oracle."""
-    exact = [sp.csr_array(member.astype(np.float64)) for member in W]
-    parts = [
-        SimpleNamespace(data=A.data.astype(W.dtype), indices=A.indices.astype(index), indptr=A.indptr, shape=A.shape)
-        for A in exact
-    ]
-    return machine.load_block(parts, symmetric=False), REFERENCE.load_block(exact, symmetric=False)
 
 
 def close(found, wanted, tolerance):

@@ -5,13 +5,10 @@ The same questions are asked of the emulated device in ``test_cuda_*.py``; here 
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
-import ml_dtypes
 import numpy as np
 import pytest
-import scipy.sparse as sp
-from cuda_kernels.kmeans_runs import KEYS, REFERENCE, planted
+from cuda_kernels.block_weights import REFERENCE, STORED, WORK, as_csr, random_weights
+from cuda_kernels.kmeans_runs import KEYS, planted
 
 from netspectra.kernels import get_backend
 from netspectra.kernels.keys import shuffle_keys, stream_keys
@@ -22,8 +19,6 @@ pytestmark = [
     pytest.mark.requires("gpu"),
     pytest.mark.filterwarnings("default"),  # what CUDA's libraries say about themselves is no fault of ours
 ]
-STORED = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
-WORK = {np.float32: 2e-5, np.float64: 1e-12}
 # m, n, vectors, members: single elements, ragged tiles, many panels, more vectors than one pass has room for
 SHAPES = [(1, 1, 1, 1), (5, 7, 3, 2), (64, 64, 4, 1), (130, 200, 17, 2), (300, 65, 40, 1), (1500, 2100, 21, 3)]
 REPLICATES = [0, 1, 7, 2**33]
@@ -51,12 +46,6 @@ def orders(machine, W):
     }
 
 
-def random_weights(shape, dtype, *, density=1.0, seed=0):
-    m, n, _, members = shape
-    rng = np.random.default_rng(seed)
-    return (rng.standard_normal((members, m, n)) * (rng.random((members, m, n)) < density)).astype(dtype)
-
-
 def random_vectors(shape, dtype, seed=1):
     m, n, c, members = shape
     rng = np.random.default_rng(seed)
@@ -66,15 +55,6 @@ def random_vectors(shape, dtype, seed=1):
 def inner(vectors):
     """As the engine hands them over: slices of longer ones."""
     return [x[:, 2:-1] for x in vectors]
-
-
-def as_csr(machine, W, index):
-    exact = [sp.csr_array(member.astype(np.float64)) for member in W]
-    parts = [
-        SimpleNamespace(data=A.data.astype(W.dtype), indices=A.indices.astype(index), indptr=A.indptr, shape=A.shape)
-        for A in exact
-    ]
-    return machine.load_block(parts, symmetric=False), REFERENCE.load_block(exact, symmetric=False)
 
 
 def close(machine, found, wanted, tolerance):
