@@ -11,8 +11,8 @@ import numpy as np
 
 from netspectra.errors import LimitError
 from netspectra.graph.batch import GraphBatch, load_batch
-from netspectra.graph.device import backend_for
 from netspectra.graph.layer_graph import LayerGraph
+from netspectra.graph.placement import backend_for
 from netspectra.kernels import Backend
 from netspectra.kernels.backend import Array
 from netspectra.validation import require_graph, require_labels

@@ -16,8 +16,8 @@ from netspectra.clustering.recipe import Recipe, SelectName
 from netspectra.graph.admission import as_graphs, check_live
 from netspectra.graph.batch import GraphBatch, load_batch
 from netspectra.graph.components import components_of
-from netspectra.graph.device import backend_for
 from netspectra.graph.layer_graph import LayerGraph
+from netspectra.graph.placement import backend_for
 from netspectra.kernels import Backend
 from netspectra.spectrum import Solution, SolverName, plan_solver
 from netspectra.validation import MAX_N_INIT, require_choice, require_count, require_seed, require_tolerance

@@ -10,10 +10,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from netspectra.graph.batch import GraphBatch, load_batch
-from netspectra.graph.device import HOST, backend_for
+from netspectra.graph.device import HOST
 from netspectra.graph.dtypes import working_dtype
 from netspectra.graph.layer_graph import LayerGraph
 from netspectra.graph.panels import take_flat
+from netspectra.graph.placement import backend_for
 from netspectra.kernels.backend import Array
 from netspectra.validation import require_graph
 

@@ -7,9 +7,10 @@ import scipy.sparse as sp
 from netspectra.graph.batch import GraphBatch, load_batch
 from netspectra.graph.block import Block
 from netspectra.graph.compact import compact
-from netspectra.graph.device import HOST, backend_for
+from netspectra.graph.device import HOST
 from netspectra.graph.device_csr import DeviceCsr
 from netspectra.graph.layer_graph import LayerGraph
+from netspectra.graph.placement import backend_for
 from netspectra.kernels.weights import BlockWeights, CsrWeights
 from netspectra.nulls.model import NULL_MODELS, NullName, prepare_null
 from netspectra.validation import require_choice, require_graph, require_index, require_seed

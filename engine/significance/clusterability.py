@@ -16,8 +16,8 @@ from netspectra.errors import NullFailureError
 from netspectra.graph.admission import check_live
 from netspectra.graph.batch import GraphBatch, load_batch
 from netspectra.graph.compact import compact
-from netspectra.graph.device import backend_for
 from netspectra.graph.layer_graph import LayerGraph
+from netspectra.graph.placement import backend_for
 from netspectra.kernels import Backend
 from netspectra.nulls.model import NULL_MODELS, NullName, prepare_null
 from netspectra.progress import ProgressCallback, ProgressSetting, progress_for

@@ -9,8 +9,9 @@ import numpy as np
 
 from netspectra.graph.admission import as_graphs, check_live
 from netspectra.graph.batch import load_batch
-from netspectra.graph.device import HOST, backend_for
+from netspectra.graph.device import HOST
 from netspectra.graph.layer_graph import LayerGraph
+from netspectra.graph.placement import backend_for
 from netspectra.kernels import Backend
 from netspectra.records import Run
 from netspectra.records.version import installed_version

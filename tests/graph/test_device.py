@@ -15,7 +15,8 @@ from graph.fake_device import DEVICE, FakeDeviceBackend, device_graph, name_of, 
 import netspectra as ns
 from netspectra.errors import GraphError
 from netspectra.graph import device as device_module
-from netspectra.graph.device import backend_for, cuda_backend, current_device, device_of
+from netspectra.graph.device import cuda_backend, current_device, device_of
+from netspectra.graph.placement import backend_for
 
 
 class Exchanged:
@@ -124,7 +125,7 @@ def test_cuda_graphs_never_go_to_the_host_by_themselves(name: str) -> None:
 
 def test_a_backend_object_must_work_where_the_weights_are(monkeypatch: pytest.MonkeyPatch) -> None:
     there, elsewhere = (SimpleNamespace(name="cuda", device=f"cuda:{i}") for i in (0, 1))
-    monkeypatch.setattr(device_module, "get_backend", lambda machine: machine)
+    monkeypatch.setattr("netspectra.graph.placement.get_backend", lambda machine: machine)
     assert backend_for(graph_on("cuda:0"), there) is there
     with pytest.raises(GraphError, match=r"weights are on cuda:0, but backend 'cuda' works on cuda:1; copy them"):
         backend_for(graph_on("cuda:0"), elsewhere)
