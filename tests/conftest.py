@@ -25,7 +25,8 @@ settings.register_profile(
 settings.load_profile("netspectra")
 
 #: Every backend, and the capabilities it stands on beside the core dependencies.
-#: "emulated" is the CUDA backend with NumPy for CuPy and its kernels run on the host.
+#: "emulated" is the CUDA backend with NumPy for CuPy, its arrays kept from meeting the host's, and its kernels run on
+#: the host.
 BACKENDS: dict[str, tuple[str, ...]] = {"reference": (), "cpu": (), "emulated": ("cxx",)}
 
 
@@ -104,15 +105,6 @@ def data_folder() -> Path:
     return obtain("data")
 
 
-@pytest.fixture(scope="session")
-def emulated_launcher() -> Any:
-    """Return a launcher that runs CUDA kernels on the host."""
-    obtain("cxx")
-    from cuda_kernels.emulated import EmulatedLauncher
-
-    return EmulatedLauncher()
-
-
 # Of the session, for hypothesis forbids function-scoped fixtures around @given; backends hold settings, not results.
 @pytest.fixture(scope="session", params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> Any:
@@ -120,9 +112,7 @@ def backend(request: pytest.FixtureRequest) -> Any:
     for capability in BACKENDS[request.param]:
         obtain(capability)
     if request.param == "emulated":
-        return importlib.import_module("cuda_kernels.host_machine").emulated_backend(
-            request.getfixturevalue("emulated_launcher")
-        )
+        return importlib.import_module("cuda_kernels.strict_machine").strict_backend()
     return importlib.import_module("netspectra.kernels").get_backend(request.param)
 
 

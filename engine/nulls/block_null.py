@@ -153,7 +153,7 @@ def _places(xp: Any, mask: Any) -> Any:
 
 def _stored_rows(xp: Any, indptr: Any, n_stored: int) -> Any:
     """Row of each stored value, int64."""
-    if isinstance(indptr, np.ndarray):  # the standard's repeat is not every library's; this one is linear
+    if type(indptr) is np.ndarray:  # the standard's repeat is not every library's; this one is linear
         return np.repeat(np.arange(indptr.size - 1, dtype=np.int64), np.diff(indptr))
     places = xp.arange(n_stored, dtype=xp.int64)
     return xp.astype(xp.searchsorted(indptr[1:], places, side="right"), xp.int64)
