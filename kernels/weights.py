@@ -4,7 +4,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-__all__ = ["BlockWeights", "CsrWeights", "DenseWeights", "n_stored", "stored_bytes"]
+import array_api_compat
+import numpy as np
+
+__all__ = ["BlockWeights", "CsrWeights", "DenseWeights", "n_stored", "stored_bytes", "stored_rows"]
 
 
 @dataclass(frozen=True)
@@ -79,3 +82,11 @@ def n_stored(weights: BlockWeights) -> int:
 def stored_bytes(weights: BlockWeights) -> int:
     """What they take; 8 bytes each where the library does not say."""
     return n_stored(weights) * int(getattr(weights.values.dtype, "itemsize", 8))
+
+
+def stored_rows(xp: Any, indptr: Any, n_stored: int) -> Any:
+    """Row of each of `n_stored` values of a CSR array, int64, where `indptr` is."""
+    if type(indptr) is np.ndarray and int(indptr[-1]) == n_stored:  # the standard's repeat is not every library's
+        return np.repeat(np.arange(indptr.size - 1, dtype=np.int64), np.diff(indptr))
+    places = xp.arange(n_stored, dtype=xp.int64, device=array_api_compat.device(indptr))
+    return xp.astype(xp.searchsorted(xp.astype(indptr[1:], xp.int64), places, side="right"), xp.int64)

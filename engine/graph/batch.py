@@ -102,10 +102,18 @@ class GraphBatch:
         return self.backend.xp.sum(self.degrees, axis=1)
 
     def inverse_sqrt_degrees(self, dtype: Any) -> Array:
-        """``1 / sqrt(d)``, zero for isolated nodes, (B, n)."""
-        xp = self.backend.xp
-        safe = xp.where(self.live, self.degrees, xp.ones_like(self.degrees))
-        return xp.astype(xp.where(self.live, 1.0 / xp.sqrt(safe), xp.zeros_like(safe)), dtype)
+        """``1 / sqrt(d)``, zero for isolated nodes, (B, n); made once per dtype, for every product asks for it."""
+        made = self._scales.get(dtype)
+        if made is None:
+            xp = self.backend.xp
+            safe = xp.where(self.live, self.degrees, xp.ones_like(self.degrees))
+            scale = xp.where(self.live, 1.0 / xp.sqrt(safe), xp.zeros_like(safe))
+            made = self._scales[dtype] = xp.astype(scale, dtype)
+        return made
+
+    @cached_property
+    def _scales(self) -> dict[Any, Array]:
+        return {}
 
     def trivial_vector(self, dtype: Any) -> Array:
         """Exact null vector of every normalized Laplacian, ``sqrt(d / vol)``, (B, n)."""

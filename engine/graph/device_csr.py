@@ -13,6 +13,7 @@ import numpy as np
 
 from netspectra.graph.device import current_device
 from netspectra.kernels.backend import Array
+from netspectra.kernels.weights import stored_rows
 
 __all__ = ["DeviceCsr"]
 
@@ -63,9 +64,7 @@ class DeviceCsr:
     @_there
     def rows(self) -> Array:
         """Row of each stored weight, (nnz,) int64."""
-        xp = self.xp
-        places = xp.arange(self.nnz, dtype=xp.int64, device=array_api_compat.device(self.data))
-        return xp.astype(xp.searchsorted(xp.astype(self.indptr[1:], xp.int64), places, side="right"), xp.int64)
+        return stored_rows(self.xp, self.indptr, self.nnz)
 
     @property
     @_there

@@ -16,6 +16,7 @@ from netspectra.graph.layer_graph import LayerGraph
 from netspectra.graph.panels import take_flat
 from netspectra.graph.placement import backend_for
 from netspectra.kernels.backend import Array
+from netspectra.kernels.weights import stored_rows
 from netspectra.validation import require_graph
 
 __all__ = ["adjacency", "normalized_laplacian"]
@@ -105,7 +106,7 @@ def _stored_edges(xp: Any, weights: Any, shape: tuple[int, int], *, symmetric: b
         return take_flat(weights, rows * shape[1] + cols), rows, cols
     data, indices, indptr = weights
     cols = xp.astype(indices, xp.int64)
-    rows = xp.astype(xp.searchsorted(indptr[1:], xp.arange(data.shape[0], dtype=indptr.dtype), side="right"), xp.int64)
+    rows = stored_rows(xp, indptr, int(data.shape[0]))
     kept = xp.nonzero((data != 0) & (rows < cols) if symmetric else data != 0)[0]
     values, rows, cols = (xp.take(array, kept, axis=0) for array in (data, rows, cols))
     return values, rows, cols

@@ -8,15 +8,13 @@ off the weights that the backend has already loaded: on a device nothing goes ba
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from netspectra.errors import LimitError
 from netspectra.graph.block import Block
 from netspectra.graph.panels import count_nonzero, take_flat
 from netspectra.kernels.backend import Backend
 from netspectra.kernels.keys import shuffle_keys, stream_keys
 from netspectra.kernels.triangle import rank_upper
-from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
+from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights, stored_rows
 
 __all__ = ["BlockNull", "prepare_block"]
 
@@ -141,7 +139,7 @@ def _sparse_plan(xp: Any, given: CsrWeights, move: Move, *, symmetric: bool, fix
         if move == "non-zero" and int(occupied.shape[0]) < n_stored:
             return "pattern", None, None, occupied, int(occupied.shape[0])
         return "pattern", None, None, None, n_stored
-    rows, cols = _stored_rows(xp, indptr, n_stored), xp.astype(indices, xp.int64)
+    rows, cols = stored_rows(xp, indptr, n_stored), xp.astype(indices, xp.int64)
     items = rank_upper(rows, cols, m) if symmetric else rows * n + cols
     return "sparse", data, items, None, m * (m - 1) // 2 if symmetric else m * n
 
@@ -149,11 +147,3 @@ def _sparse_plan(xp: Any, given: CsrWeights, move: Move, *, symmetric: bool, fix
 def _places(xp: Any, mask: Any) -> Any:
     """Row-major places of what a mask marks, int64."""
     return xp.astype(xp.nonzero(xp.reshape(mask, (-1,)))[0], xp.int64, copy=False)
-
-
-def _stored_rows(xp: Any, indptr: Any, n_stored: int) -> Any:
-    """Row of each stored value, int64."""
-    if type(indptr) is np.ndarray:  # the standard's repeat is not every library's; this one is linear
-        return np.repeat(np.arange(indptr.size - 1, dtype=np.int64), np.diff(indptr))
-    places = xp.arange(n_stored, dtype=xp.int64)
-    return xp.astype(xp.searchsorted(indptr[1:], places, side="right"), xp.int64)

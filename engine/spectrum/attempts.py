@@ -79,13 +79,15 @@ def try_lobpcg(operator: SymmetricOperator, k: int, plan: SolverPlan, replicates
 
 
 def _explicit_matrix(operator: SymmetricOperator, dtype: Any) -> Array:
-    """The reduced matrix; zero for a member whose weights are out of range in `dtype`.
+    """The reduced matrix; in float64 without what is not finite, where a member's weights are out of its range.
 
-    LAPACK must not see a NaN, which in a batch would end the other members too. Such a member's residuals are not
-    finite, and so send it to float64.
+    LAPACK must not see a NaN, which in a batch would end the other members too; the residuals of such a member flag it.
+    Narrower dtypes get no such member, see :func:`netspectra.spectrum.solve`.
     """
     batch, xp = operator.batch, operator.batch.backend.xp
     matrix = operator.dense(dtype)
+    if dtype != xp.float64:
+        return matrix
     within = batch.backend.to_numpy(in_range(batch, dtype))
     return matrix if bool(within.all()) else xp.where(xp.isfinite(matrix), matrix, xp.zeros_like(matrix))
 

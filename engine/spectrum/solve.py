@@ -31,9 +31,10 @@ def solve(batch: GraphBatch, k: int, plan: SolverPlan, replicates: Replicates) -
     """
     if k == 1:  # the trivial pair is known; the second says how far it stands from the rest
         return solve(batch, 2, plan, replicates).first(1)
-    within = [bool(inside) for inside in batch.backend.to_numpy(in_range(batch, plan.dtype))]
-    if plan.dtype != batch.backend.xp.float64 and not all(within):
-        return _apart(batch, k, plan, replicates, within)
+    if plan.dtype != batch.backend.xp.float64:
+        within = [bool(inside) for inside in batch.backend.to_numpy(in_range(batch, plan.dtype))]
+        if not all(within):
+            return _apart(batch, k, plan, replicates, within)
     attempt = try_dense if plan.solver == "dense" else try_lobpcg
     solution = attempt(reduce(batch), k, plan, replicates)
     escalate = _escalate_dense if plan.solver == "dense" else _escalate_lobpcg

@@ -22,19 +22,13 @@ def load_dense(xp: Any, asarray: Callable[[Any], Any], members: list[Any], *, sy
 
 
 def load_csr(xp: Any, asarray: Callable[[Any], Any], members: list[Any], *, symmetric: bool) -> CsrWeights:
-    """Stack CSR blocks, padded to the longest; `members` have ``data``, ``indices``, ``indptr`` and ``shape``."""
-    if all(sp.issparse(W) for W in members):
-        members = [sp.csr_array(sp.triu(W, k=1)) if symmetric else W for W in members]
-        return _stacked(xp, members, asarray)
-    parts = [_Csr(asarray(W.data), asarray(W.indices), asarray(W.indptr), W.shape) for W in members]
-    return _stacked(xp, [_upper(xp, W) if symmetric else W for W in parts], asarray)
+    """Stack CSR blocks, padded to the longest.
 
-
-class _Csr:
-    """Device arrays of one CSR block."""
-
-    def __init__(self, data: Any, indices: Any, indptr: Any, shape: tuple[int, int]) -> None:
-        self.data, self.indices, self.indptr, self.shape = data, indices, indptr, shape
+    `members` are SciPy's, or on the device: with ``data``, ``indices``, ``indptr``, ``shape`` and ``upper()``.
+    """
+    if symmetric:
+        members = [sp.csr_array(sp.triu(W, k=1)) if sp.issparse(W) else W.upper() for W in members]
+    return _stacked(xp, members, asarray)
 
 
 def _stacked(xp: Any, members: list[Any], asarray: Callable[[Any], Any]) -> CsrWeights:
@@ -53,14 +47,3 @@ def _stacked(xp: Any, members: list[Any], asarray: Callable[[Any], Any]) -> CsrW
     indptr = xp.stack([xp.astype(asarray(W.indptr), xp.int64) for W in members])
     shape: tuple[int, int] = members[0].shape
     return CsrWeights(columns[0], columns[1], indptr, shape)
-
-
-def _upper(xp: Any, W: _Csr) -> _Csr:
-    """Strict upper triangle."""
-    m = int(W.shape[0])
-    stored = xp.arange(int(W.data.shape[0]), dtype=xp.int64)
-    rows = xp.searchsorted(xp.astype(W.indptr[1:], xp.int64), stored, side="right")
-    kept = xp.nonzero(xp.astype(rows, xp.int64) < xp.astype(W.indices, xp.int64))[0]
-    rows = xp.take(rows, kept, axis=0)
-    indptr = xp.searchsorted(rows, xp.arange(m + 1, dtype=rows.dtype))
-    return _Csr(xp.take(W.data, kept, axis=0), xp.take(W.indices, kept, axis=0), indptr, W.shape)

@@ -1,4 +1,4 @@
-"""Random blocks for the kernel tests, and whether two machines draw the same null networks of one graph."""
+"""Random blocks for the kernel tests, dense and CSR."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import ml_dtypes
 import numpy as np
 import scipy.sparse as sp
 
-from netspectra.graph.batch import load_batch
-from netspectra.kernels import get_backend
 from netspectra.kernels.reference import ReferenceBackend
-from netspectra.nulls.model import prepare_null
 
 STORED = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
 WORK = {np.float32: 2e-5, np.float64: 1e-12}
@@ -33,15 +30,3 @@ def as_csr(machine, W, index):
         for A in exact
     ]
     return machine.load_block(parts, symmetric=False), REFERENCE.load_block(exact, symmetric=False)
-
-
-def assert_same_null_networks(machine, graph, null="shuffle"):
-    """Null networks 0 and 5 of a graph, bit for bit those of the CPU; their degrees to rounding."""
-    drawn = []
-    for backend in (machine, get_backend("cpu")):
-        model = prepare_null(graph, load_batch([graph], backend), null, 7)
-        drawn.append(model.draw(backend, [0, 5]))
-    for ours, theirs in zip(drawn[0].weights, drawn[1].weights, strict=True):
-        for field in ("values", "indices", "indptr") if hasattr(ours, "indptr") else ("values",):
-            np.testing.assert_array_equal(machine.to_numpy(getattr(ours, field)), getattr(theirs, field))
-    np.testing.assert_allclose(machine.to_numpy(drawn[0].degrees), drawn[1].degrees, rtol=1e-12)

@@ -11,6 +11,7 @@ from cuda_kernels.host_machine import emulated_backend
 
 import netspectra as ns
 from netspectra.errors import LimitError
+from netspectra.graph.device_csr import DeviceCsr
 from netspectra.kernels.weights import CsrWeights, DenseWeights
 
 pytestmark = pytest.mark.requires("cxx")
@@ -107,6 +108,14 @@ def test_a_symmetric_block_keeps_its_storage(machine, dtype):
     loaded = machine.load_block([W], symmetric=True).values
     assert loaded.dtype == W.dtype
     np.testing.assert_array_equal(loaded[0], np.triu(W, k=1))
+
+
+def test_csr_of_the_device_keeps_its_upper_triangle(machine):
+    A = sp.csr_array(random_weights((6, 6, 1, 1), np.float32, density=0.6)[0])
+    given = DeviceCsr(A.data, A.indices, A.indptr, A.shape)
+    loaded, wanted = (machine.load_block([W], symmetric=True) for W in (given, A))
+    for field in ("values", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(loaded, field), getattr(wanted, field))
 
 
 def test_the_transposed_pattern_is_made_once(machine):

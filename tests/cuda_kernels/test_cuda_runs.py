@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
-from clustering.planted import chain, csr_chain, planted_labels, random_chain
-from cuda_kernels.block_weights import assert_same_null_networks
+from clustering.planted import chain, csr_chain, random_chain
+from cuda_kernels.agreement import (
+    assert_planted_modules_found,
+    assert_same_null_networks,
+    assert_scored_as_on_the_cpu,
+)
 from cuda_kernels.emulated import EmulatedLauncher
 from cuda_kernels.host_machine import HostMachine, emulated_backend
 from scipy.stats import ks_2samp
-from sklearn.metrics import adjusted_rand_score
 
 import netspectra as ns
 from netspectra.kernels.cuda import CudaBackend
@@ -44,10 +46,7 @@ def test_the_shipped_networks_are_tested_as_on_the_cpu(shipped):
 @pytest.mark.parametrize("name", ["mnist-mlp", "mnist-mlp-pruned"])
 @pytest.mark.parametrize("sparse", [False, True])
 def test_null_networks_are_those_of_the_cpu_bit_for_bit(machine, name, sparse):
-    graph = ns.example_graph(name)
-    if sparse:
-        graph = ns.LayerGraph.from_weights([sp.csr_array(block.weights) for block in graph.blocks])
-    assert_same_null_networks(machine, graph)
+    assert_same_null_networks(machine, name, sparse=sparse)
 
 
 def test_thread_order_changes_nothing():
@@ -65,21 +64,14 @@ def test_thread_order_changes_nothing():
 @pytest.mark.parametrize("null", ["shuffle", "shuffle-nonzero", "kde", "kde-nonzero"])
 @pytest.mark.parametrize("make", [chain, csr_chain])
 def test_every_null_model_is_scored_as_on_the_cpu(machine, null, make):
-    graph = make((40, 30, 20))
-    ours, theirs = (
-        ns.clusterability_test(graph, 3, n_nulls=12, n_init=4, null=null, backend=b) for b in (machine, "cpu")
-    )
-    np.testing.assert_allclose(ours.ncut, theirs.ncut, rtol=1e-9)
-    assert np.mean(np.abs(ours.null_ncuts - theirs.null_ncuts) < 1e-6) >= 0.9
+    assert_scored_as_on_the_cpu(machine, make((40, 30, 20)), null, share=0.9)
 
 
 @pytest.mark.parametrize("solver", ["dense", "lobpcg"])
 @pytest.mark.parametrize("make", [chain, csr_chain])
 def test_planted_modules_are_found(machine, solver, make):
-    sizes = (60, 50, 40)
     for backend in (machine, "cpu"):
-        found = ns.spectral_clustering(make(sizes, 4), 4, solver=solver, backend=backend)
-        assert adjusted_rand_score(planted_labels(sizes, 4), found.labels) == 1.0
+        assert_planted_modules_found(backend, make, solver)
 
 
 def test_the_explicit_matrix_and_the_products_iterate_to_the_same(machine):

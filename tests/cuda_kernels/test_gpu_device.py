@@ -8,11 +8,13 @@ import warnings
 import ml_dtypes
 import numpy as np
 import pytest
-import scipy.sparse as sp
-from clustering.planted import chain, csr_chain, planted_labels
-from cuda_kernels.block_weights import assert_same_null_networks
+from clustering.planted import chain, csr_chain
+from cuda_kernels.agreement import (
+    assert_planted_modules_found,
+    assert_same_null_networks,
+    assert_scored_as_on_the_cpu,
+)
 from scipy.stats import ks_2samp
-from sklearn.metrics import adjusted_rand_score
 
 import netspectra as ns
 from netspectra.graph.batch import load_batch
@@ -67,29 +69,19 @@ def test_the_shipped_networks_are_tested_as_on_the_cpu(shipped):
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("name", ["mnist-mlp", "mnist-mlp-pruned"])
 def test_null_networks_are_those_of_the_cpu_bit_for_bit(machine, name, sparse, null):
-    graph = ns.example_graph(name)
-    if sparse:
-        graph = ns.LayerGraph.from_weights([sp.csr_array(block.weights) for block in graph.blocks])
-    assert_same_null_networks(machine, graph, null)
+    assert_same_null_networks(machine, name, null, sparse=sparse)
 
 
 @pytest.mark.parametrize("null", ["shuffle", "shuffle-nonzero", "kde", "kde-nonzero"])
 @pytest.mark.parametrize("make", [chain, csr_chain])
 def test_every_null_model_is_scored_as_on_the_cpu(machine, null, make):
-    graph = make((40, 30, 20))
-    ours, theirs = (
-        ns.clusterability_test(graph, 3, n_nulls=12, n_init=4, null=null, backend=b) for b in (machine, "cpu")
-    )
-    np.testing.assert_allclose(ours.ncut, theirs.ncut, rtol=1e-9)
-    assert np.mean(np.abs(ours.null_ncuts - theirs.null_ncuts) < 1e-6) >= 0.8
+    assert_scored_as_on_the_cpu(machine, make((40, 30, 20)), null, share=0.8)
 
 
 @pytest.mark.parametrize("solver", ["dense", "lobpcg"])
 @pytest.mark.parametrize("make", [chain, csr_chain])
 def test_planted_modules_are_found(machine, solver, make):
-    sizes = (60, 50, 40)
-    found = ns.spectral_clustering(make(sizes, 4), 4, solver=solver, backend=machine)
-    assert adjusted_rand_score(planted_labels(sizes, 4), found.labels) == 1.0
+    assert_planted_modules_found(machine, make, solver)
 
 
 def test_the_same_run_gives_the_same_bits(machine):
