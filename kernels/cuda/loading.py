@@ -27,7 +27,8 @@ def load_csr(xp: Any, asarray: Callable[[Any], Any], members: list[Any], *, symm
     `members` are SciPy's, or on the device: with ``data``, ``indices``, ``indptr``, ``shape`` and ``upper()``.
     """
     if symmetric:
-        members = [sp.csr_array(sp.triu(W, k=1)) if sp.issparse(W) else W.upper() for W in members]
+        on_host = all(sp.issparse(W) for W in members)
+        members = [sp.csr_array(sp.triu(W, k=1)) if on_host else W.upper() for W in members]
     return _stacked(xp, members, asarray)
 
 

@@ -116,3 +116,25 @@ def test_the_backend_takes_its_array_module_and_launcher():
     backend = CudaBackend(machine=stand_in)
     assert backend.xp is stand_in.xp
     assert backend.compile_seconds == stand_in.launcher.compile_seconds
+
+
+class PoisonedLauncher(EmulatedLauncher):
+    """Writes NaN into the explicit matrix of member 1 of 3, and of whoever is solved alone afterwards."""
+
+    def launch(self, kernel, grid, block, arguments, shared=0):
+        super().launch(kernel, grid, block, arguments, shared)
+        if kernel.name == "add_scaled":
+            out = arguments[4]
+            out[1 if out.shape[0] == 3 else 0] = np.nan
+
+
+def test_a_member_that_cannot_be_solved_is_flagged_and_harms_no_other():
+    graphs = [random_chain(seed=seed) for seed in range(3)]
+    healthy, sick = (
+        ns.eigenpairs(graphs, 3, solver="dense", backend=emulated_backend(launcher))
+        for launcher in (EmulatedLauncher(), PoisonedLauncher())
+    )
+    assert [pairs.status for pairs in sick] == ["converged", "not_converged", "converged"]
+    for i in (0, 2):
+        np.testing.assert_array_equal(sick[i].eigenvalues, healthy[i].eigenvalues)
+        np.testing.assert_array_equal(sick[i].eigenvectors, healthy[i].eigenvectors)
