@@ -21,6 +21,7 @@ Array: TypeAlias = Any
 KMeansOutput: TypeAlias = "tuple[Array, Array, Array]"
 S = TypeVar("S")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 @runtime_checkable
@@ -43,6 +44,11 @@ class Backend(Protocol):
 
     product_bytes: int
     """What a product over the blocks of one replicate takes beside its result."""
+
+    @property
+    def has_64_bit(self) -> bool:
+        """Whether there are float64 and int64; where not, float64 asked of `xp` gives float32, and nothing is wider."""
+        ...
 
     @property
     def compile_seconds(self) -> float:
@@ -98,6 +104,21 @@ class Backend(Protocol):
         """
         ...
 
+    def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """``function(*arguments)``, for a pure function defined in a module; a backend may compile it for their shapes.
+
+        It may look at Python values in its arguments and at shapes, never at the values of arrays.
+        """
+        ...
+
+    def cond(self, predicate: Any, if_true: Callable[[S], S], if_false: Callable[[S], S], state: S) -> S:
+        """``if_true(state) if predicate else if_false(state)``, inside a loop's body too."""
+        ...
+
+    def all_reduce(self, partial: Array) -> Array:
+        """Sum over the devices among which the blocks are spread of what each made of its own; itself on one device."""
+        ...
+
     def while_loop(self, cond: Callable[[S], Any], body: Callable[[S], S], state: S) -> S:
         """``while cond(state): state = body(state)``.
 
@@ -129,6 +150,13 @@ class Backend(Protocol):
         """Sums of ``|W|`` from cluster to cluster, (B, k + 1, k + 1) float64, for int32 labels (B, m) and (B, n).
 
         The last row and column hold what belongs to label -1.
+        """
+        ...
+
+    def edge_gradient(self, weights: BlockWeights, rows: Array, cols: Array, U: Array, V: Array) -> Array:
+        """``sign(w_ij) (rows_i + cols_j - U_i . V_j)`` for every stored weight, in the shape of ``weights.values``.
+
+        `rows` (B, m), `cols` (B, n), `U` (B, m, c), `V` (B, n, c); the result has their dtype.
         """
         ...
 

@@ -75,6 +75,7 @@ CAPABILITIES: dict[str, Callable[[], Any]] = {
     "cxx": _cxx,
     "data": _data_folder,
     "gpu": _gpu,
+    "jax": _module("jax"),
     "nvrtc": _nvrtc,
     "torch": _module("torch"),
 }

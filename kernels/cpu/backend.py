@@ -17,6 +17,8 @@ from netspectra.kernels.cpu.kmeans import kmeans_restarts
 from netspectra.kernels.cpu.panels import contiguous_panels
 from netspectra.kernels.cpu.scaled import scaled_dense
 from netspectra.kernels.cpu.workers import run_tasks, single_threaded_blas
+from netspectra.kernels.edge_gradient import edge_gradient
+from netspectra.kernels.immediate import Immediate
 from netspectra.kernels.keys import ShuffleKeys
 from netspectra.kernels.memory import available_bytes
 from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
@@ -30,7 +32,7 @@ S = TypeVar("S")
 R = TypeVar("R")
 
 
-class CpuBackend:
+class CpuBackend(Immediate):
     """NumPy arrays, one thread per replicate (or per panel and k-means restart of a single graph).
 
     Parameters
@@ -159,6 +161,9 @@ class CpuBackend:
                 else:
                     sums.add_cluster_sums_dense(panel, ends[0][first:last], ends[1], out[b])
         return out
+
+    def edge_gradient(self, weights: BlockWeights, rows: Array, cols: Array, U: Array, V: Array) -> Array:
+        return edge_gradient(self.xp, weights, rows, cols, U, V)
 
     def scaled_dense(
         self, shape: tuple[int, int], blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array

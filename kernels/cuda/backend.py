@@ -19,6 +19,8 @@ from netspectra.kernels.cuda.machine import Machine
 from netspectra.kernels.cuda.products import block_product
 from netspectra.kernels.cuda.scaled import scaled_dense
 from netspectra.kernels.cuda.sums import cluster_sums
+from netspectra.kernels.edge_gradient import edge_gradient
+from netspectra.kernels.immediate import Immediate
 from netspectra.kernels.keys import ShuffleKeys
 from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 
@@ -38,7 +40,7 @@ S = TypeVar("S")
 R = TypeVar("R")
 
 
-class CudaBackend:
+class CudaBackend(Immediate):
     """One NVIDIA GPU.
 
     Parameters
@@ -176,6 +178,9 @@ class CudaBackend:
 
     def cluster_sums(self, weights: BlockWeights, source: Array, target: Array, n_clusters: int) -> Array:
         return cluster_sums(self.xp, self._launcher, weights, source, target, n_clusters)
+
+    def edge_gradient(self, weights: BlockWeights, rows: Array, cols: Array, U: Array, V: Array) -> Array:
+        return edge_gradient(self.xp, weights, rows, cols, U, V)
 
     def scaled_dense(
         self, shape: tuple[int, int], blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array

@@ -15,6 +15,8 @@ import scipy.sparse as sp
 
 from netspectra.errors import BackendUnavailableError
 from netspectra.kernels.backend import Array, Backend, KMeansOutput, checked_dtype
+from netspectra.kernels.edge_gradient import edge_gradient
+from netspectra.kernels.immediate import Immediate
 from netspectra.kernels.keys import ShuffleKeys
 from netspectra.kernels.memory import available_bytes
 from netspectra.kernels.reference import random
@@ -29,7 +31,7 @@ S = TypeVar("S")
 R = TypeVar("R")
 
 
-class ReferenceBackend:
+class ReferenceBackend(Immediate):
     """Any array-API namespace on the host, one thread, the whole wave as one batch.
 
     16-bit floats, which the standard does not know, are widened to float32 on loading; that is exact.
@@ -145,6 +147,9 @@ class ReferenceBackend:
         ends = (xp.where(labels < 0, xp.full_like(labels, n_clusters), labels) for labels in (source, target))
         rows, cols = (one_hot(xp, labels, n_clusters + 1) for labels in ends)
         return xp.matmul(xp.matrix_transpose(rows), xp.matmul(self._absolute(weights, xp.float64), cols))
+
+    def edge_gradient(self, weights: BlockWeights, rows: Array, cols: Array, U: Array, V: Array) -> Array:
+        return edge_gradient(self.xp, weights, rows, cols, U, V)
 
     def scaled_dense(
         self, shape: tuple[int, int], blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array
