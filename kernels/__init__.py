@@ -12,17 +12,22 @@ __all__ = ["Backend", "BlockWeights", "CsrWeights", "DenseWeights", "available_b
 _FACTORIES = {
     "cuda": "netspectra.kernels.cuda:CudaBackend",
     "cpu": "netspectra.kernels.cpu:CpuBackend",
+    "jax": "netspectra.kernels.jax:JaxBackend",
     "reference": "netspectra.kernels.reference:ReferenceBackend",
 }
-_PLANNED = {"jax": "JAX"}
 _default: dict[str, Backend] = {}
 
 
 def available_backends() -> list[str]:
-    """Names of the backends that can be used here, fastest first; ``"cuda"`` only where a device answers."""
-    from netspectra.kernels.cuda.cupy_machine import cuda_answers
+    """Names of the backends that can be used here, in the order in which ``"auto"`` takes them.
 
-    return [name for name in _FACTORIES if name != "cuda" or cuda_answers()]
+    ``"cuda"`` only where a device answers, ``"jax"`` only where a release that is new enough is installed.
+    """
+    from netspectra.kernels.cuda.cupy_machine import cuda_answers
+    from netspectra.kernels.jax import OLDEST, jax_version
+
+    usable = {"cuda": cuda_answers, "jax": lambda: (jax_version() or (0,)) >= OLDEST}
+    return [name for name in _FACTORIES if name not in usable or usable[name]()]
 
 
 def get_backend(name: Any = "auto", **options: Any) -> Backend:
@@ -30,11 +35,11 @@ def get_backend(name: Any = "auto", **options: Any) -> Backend:
 
     Parameters
     ----------
-    name : {"auto", "cuda", "cpu", "reference"} or Backend
-        ``"auto"`` takes the fastest that works here: ``"cuda"`` only where a device answers.
+    name : {"auto", "cuda", "cpu", "jax", "reference"} or Backend
+        ``"auto"`` takes ``"cuda"`` where a device answers, else ``"cpu"``; the others are taken by name only.
     **options
         Passed on to the backend, e.g. ``n_threads=2`` or ``dtype="float64"`` for ``"cpu"``, ``device=1`` for
-        ``"cuda"``.
+        ``"cuda"``, ``mesh=jax.make_mesh((8,), ("devices",))`` for ``"jax"``.
 
     Raises
     ------
@@ -51,12 +56,6 @@ def get_backend(name: Any = "auto", **options: Any) -> Backend:
             return name
         msg = f"backend must be a name or a backend object, got {type(name).__name__}"
         raise GraphError(msg)
-    if name in _PLANNED:
-        msg = (
-            f"backend {name!r} ({_PLANNED[name]}) is not part of this version of netspectra; use backend='cpu' "
-            f"(available: {', '.join(available_backends())})"
-        )
-        raise BackendUnavailableError(msg)
     chosen = available_backends()[0] if name == "auto" else name
     if chosen not in _FACTORIES:
         msg = f"backend must be one of {['auto', *_FACTORIES]} or a backend object, got {name!r}"

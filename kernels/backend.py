@@ -116,7 +116,7 @@ class Backend(Protocol):
         ...
 
     def all_reduce(self, partial: Array) -> Array:
-        """Sum over the devices among which the blocks are spread of what each made of its own; itself on one device."""
+        """Sum of what each device made of its part of the blocks, where they are spread; else the array itself."""
         ...
 
     def while_loop(self, cond: Callable[[S], Any], body: Callable[[S], S], state: S) -> S:
@@ -139,7 +139,10 @@ class Backend(Protocol):
     def block_product(
         self, weights: BlockWeights, x_source: Array | None, x_target: Array | None
     ) -> tuple[Array | None, Array | None]:
-        """``(|W| x_target, |W|^T x_source)`` in the dtype of x, shapes (B, m, c) and (B, n, c); None in, None out."""
+        """``(|W| x_target, |W|^T x_source)`` in the dtype of x, shapes (B, m, c) and (B, n, c); None in, None out.
+
+        Of a block spread over devices, inside :meth:`run`: this device's part, to be completed by :meth:`all_reduce`.
+        """
         ...
 
     def stays_in_cache(self, n_bytes: int) -> bool:

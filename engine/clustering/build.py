@@ -30,9 +30,14 @@ def build_partition(
     """Partition of member `index`, certificate included."""
     host = batch.backend.to_numpy
     labels = host(clustering.labels)[index].astype(np.int32)
-    clusters = _summaries(labels, host(clustering.volumes.volume)[index], host(clustering.volumes.cut)[index])
+    volumes, cuts, values, residuals = (
+        np.asarray(host(numbers)[index], np.float64)
+        for numbers in (
+            clustering.volumes.volume, clustering.volumes.cut, solution.eigenvalues, solution.residual_norms
+        )  # fmt: skip
+    )
+    clusters = _summaries(labels, volumes, cuts)
     n_nonempty = sum(c.volume > 0 for c in clusters)
-    values, residuals = host(solution.eigenvalues)[index], host(solution.residual_norms)[index]
     value, status = float(host(clustering.ncut)[index]), solution.status[index]
     epsilon = float(np.finfo(recipe.dtype).eps)
     dense = recipe.solver.solver == "dense" or status in ("escalated_dense", "disconnected")

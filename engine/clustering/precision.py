@@ -3,7 +3,7 @@
 The embedding divides row *i* of an eigenvector by ``sqrt(d_i / vol)``, so noise e becomes ``e sqrt(vol / d_i)``.
 A neuron that is almost dead (weights of 1e-16 beside ordinary ones) would be placed by rounding alone, far from all
 others, and k-means would spend its clusters on such neurons. Members whose degrees spread that far are solved in
-float64 and to a tighter tolerance, and say so; where even that is not enough they are flagged.
+float64 and to a tighter tolerance, and say so; where even that is not enough, or there is no float64, they are flagged.
 """
 
 from dataclasses import replace
@@ -58,6 +58,8 @@ def _solve_precisely(
     batch: GraphBatch, k: int, plan: SolverPlan, replicates: "list[int | None]", spread: float
 ) -> Solution:
     """One member in float64, by the solver whose accuracy its spread needs."""
+    if not batch.backend.has_64_bit:
+        return replace(solve(batch, k, plan, replicates), status=("precision_limited",))
     precise = replace(plan, dtype=batch.backend.xp.float64, tol=min(plan.tol, PRECISE_TOL))
     limit = LOBPCG_SPREAD if plan.solver == "lobpcg" else FLOAT64_SPREAD
     if plan.solver == "lobpcg" and spread > LOBPCG_SPREAD and explicit_fits(batch.structure):

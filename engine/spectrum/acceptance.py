@@ -18,14 +18,14 @@ def lapack_bound(batch: GraphBatch, dtype: Any) -> float:
     return LAPACK_RATIO * batch.structure.n_nodes * float(batch.backend.xp.finfo(dtype).eps)
 
 
-def accepted(batch: GraphBatch, solution: Solution, bound: float) -> list[bool]:
-    """Whether each member's residuals are at most `bound` and its vectors orthonormal to ``10 n ulp``."""
-    backend, xp = batch.backend, batch.backend.xp
+def accepted(batch: GraphBatch, solution: Solution, bound: float) -> Array:
+    """Whether each member's residuals are at most `bound` and its vectors orthonormal to ``10 n ulp``, (B,) bool."""
+    xp = batch.backend.xp
     ulp = float(xp.finfo(solution.vectors.dtype).eps)
     defect = orthonormality_defect(batch, solution.vectors)
     orthonormal = defect <= ORTHONORMAL_RATIO * batch.structure.n_nodes * ulp
     small = xp.max(solution.residual_norms, axis=1) <= bound  # a NaN compares False and so fails
-    return [bool(passed) for passed in backend.to_numpy(small & orthonormal)]
+    return small & orthonormal
 
 
 def orthonormality_defect(batch: GraphBatch, vectors: Array) -> Array:

@@ -5,7 +5,7 @@ of the method, but the member has to be solved without squaring. It never leaves
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from netspectra.graph.batch import GraphBatch, in_range
@@ -34,33 +34,57 @@ def reduce(batch: GraphBatch) -> SymmetricOperator:
     return NormalizedAdjacency(batch) if batch.structure.sides is None else BipartiteGram(batch)
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    """What a method made of a batch, before the verdicts: passed, safe and settled are (B,) bool."""
+
+    solution: Solution
+    passed: Array
+    safe: Array
+    """Whether all wanted singular values are large enough for the reduction."""
+    settled: Array
+    """Whether the method itself came to its end; only then do small singular values say anything about the graph."""
+
+
 def try_dense(operator: SymmetricOperator, k: int, plan: SolverPlan, replicates: Replicates) -> Solution:
     """Subset eigensolve of the explicit matrix; the next eigenvalue comes with it for the gap."""
     del replicates
-    batch, xp = operator.batch, operator.batch.backend.xp
-    n_pairs = min(k, operator.size - 1)
-    if isinstance(operator, BipartiteGram) and n_pairs < k:
+    batch, bipartite = operator.batch, isinstance(operator, BipartiteGram)
+    if bipartite and min(k, operator.size - 1) < k:
         return _unsolved(batch, k, plan.dtype)
-    values, vectors = batch.backend.largest_eigenpairs(_explicit_matrix(operator, plan.dtype), n_pairs)
-    none = xp.zeros((values.shape[0],), dtype=xp.int32)
-    solution = to_laplacian(operator, values, vectors * operator.mask(plan.dtype), k, none)
-    passed = accepted(batch, solution, lapack_bound(batch, plan.dtype))
-    kept = _kept(operator, values)  # the next one too, so that the gap is exact
-    passed = [ok and safe for ok, safe in zip(passed, kept, strict=True)]
-    refused = LOST if isinstance(operator, BipartiteGram) else "not_converged"
-    return replace(solution, status=tuple(_verdict(passed, [refused] * batch.n_members)))
+    outcome = batch.backend.run(_dense_outcome, batch, bipartite, k, plan, _out_of_range(batch, plan.dtype))
+    return _judged(batch, outcome)
 
 
 def try_lobpcg(operator: SymmetricOperator, k: int, plan: SolverPlan, replicates: Replicates) -> Solution:
     """Batched LOBPCG with guard vectors from a keyed random start, residuals re-evaluated in float64."""
-    batch, backend = operator.batch, operator.batch.backend
-    if isinstance(operator, BipartiteGram) and operator.size <= k:
+    batch, bipartite = operator.batch, isinstance(operator, BipartiteGram)
+    if bipartite and operator.size <= k:
         return _unsolved(batch, k, plan.dtype)
     keys = stream_keys(plan.seed, "start-block", replicates)
-    start = backend.standard_normals(keys, (operator.size, block_width(k, operator.size)), plan.dtype)
+    start = batch.backend.standard_normals(keys, (operator.size, block_width(k, operator.size)), plan.dtype)
+    outside = plan.explicit and _out_of_range(batch, plan.dtype)
+    return _judged(batch, batch.backend.run(_lobpcg_outcome, batch, bipartite, k, plan, start, outside))
+
+
+def _dense_outcome(batch: GraphBatch, bipartite: bool, k: int, plan: SolverPlan, outside: bool) -> _Outcome:
+    operator: SymmetricOperator = BipartiteGram(batch) if bipartite else NormalizedAdjacency(batch)
+    xp, n_pairs = batch.backend.xp, min(k, operator.size - 1)
+    values, vectors = batch.backend.largest_eigenpairs(_explicit_matrix(operator, plan.dtype, outside), n_pairs)
+    none = xp.zeros((values.shape[0],), dtype=xp.int32)
+    solution = to_laplacian(operator, values, vectors * operator.mask(plan.dtype), k, none)
+    passed = accepted(batch, solution, lapack_bound(batch, plan.dtype))
+    kept = _kept(operator, values)  # the next one too, so that the gap is exact
+    return _Outcome(solution, passed, kept, xp.ones_like(kept))
+
+
+def _lobpcg_outcome(
+    batch: GraphBatch, bipartite: bool, k: int, plan: SolverPlan, start: Array, outside: bool
+) -> _Outcome:
+    operator: SymmetricOperator = BipartiteGram(batch) if bipartite else NormalizedAdjacency(batch)
     state = lobpcg(
-        backend,
-        _explicit_product(operator, plan.dtype) if plan.explicit else operator.apply,
+        batch.backend,
+        _explicit_product(operator, plan.dtype, outside) if plan.explicit else operator.apply,
         start * operator.mask(plan.dtype),
         operator.trivial(plan.dtype),
         k - 1,
@@ -70,31 +94,37 @@ def try_lobpcg(operator: SymmetricOperator, k: int, plan: SolverPlan, replicates
     solution = to_laplacian(operator, state.best_values, state.best, k, state.n_iterations)
     residuals = laplacian_residuals(batch, solution.eigenvalues, solution.vectors)
     solution = replace(solution, residual_norms=residuals)
-    passed, kept = accepted(batch, solution, 2 * plan.tol), _kept(operator, state.best_values[:, : k - 1])
-    settled = backend.to_numpy(state.best_error <= 1)
-    # Only where the iteration itself came to an end do small singular values say anything about the graph.
-    lost = [bool(end) and not safe for end, safe in zip(settled, kept, strict=True)]
-    refused = [LOST if gone else "not_converged" for gone in lost]
-    return replace(solution, status=tuple(_verdict(passed, refused)))
+    kept = _kept(operator, state.best_values[:, : k - 1])
+    return _Outcome(solution, accepted(batch, solution, 2 * plan.tol), kept, state.best_error <= 1)
 
 
-def _explicit_matrix(operator: SymmetricOperator, dtype: Any) -> Array:
-    """The reduced matrix; in float64 without what is not finite, where a member's weights are out of its range.
+def _judged(batch: GraphBatch, outcome: _Outcome) -> Solution:
+    """The solution with a verdict for every member."""
+    host = batch.backend.to_numpy
+    verdicts = []
+    for passed, safe, settled in zip(*map(host, (outcome.passed, outcome.safe, outcome.settled)), strict=True):
+        verdicts.append("converged" if passed and safe else LOST if settled and not safe else "not_converged")
+    return replace(outcome.solution, status=tuple(verdicts))
+
+
+def _out_of_range(batch: GraphBatch, dtype: Any) -> bool:
+    """Whether some member's weights are out of the range of the widest dtype; narrower ones get no such member."""
+    widest = dtype == batch.backend.xp.float64 or not batch.backend.has_64_bit
+    return widest and not bool(batch.backend.to_numpy(in_range(batch, dtype)).all())
+
+
+def _explicit_matrix(operator: SymmetricOperator, dtype: Any, outside: bool) -> Array:
+    """The reduced matrix; without what is not finite, where a member's weights are `outside` the range of the widest dtype.
 
     LAPACK must not see a NaN, which in a batch would end the other members too; the residuals of such a member flag it.
-    Narrower dtypes get no such member, see :func:`netspectra.spectrum.solve`.
     """
-    batch, xp = operator.batch, operator.batch.backend.xp
-    matrix = operator.dense(dtype)
-    if dtype != xp.float64:
-        return matrix
-    within = batch.backend.to_numpy(in_range(batch, dtype))
-    return matrix if bool(within.all()) else xp.where(xp.isfinite(matrix), matrix, xp.zeros_like(matrix))
+    xp, matrix = operator.batch.backend.xp, operator.dense(dtype)
+    return xp.where(xp.isfinite(matrix), matrix, xp.zeros_like(matrix)) if outside else matrix
 
 
-def _explicit_product(operator: SymmetricOperator, dtype: Any) -> Callable[[Array], Array]:
+def _explicit_product(operator: SymmetricOperator, dtype: Any, outside: bool) -> Callable[[Array], Array]:
     """Product with the explicit matrix; its trivial pair, which is moved, is deflated anyway."""
-    matrix = _explicit_matrix(operator, dtype)
+    matrix = _explicit_matrix(operator, dtype, outside)
     return lambda X: operator.batch.backend.xp.matmul(matrix, X)
 
 
@@ -103,12 +133,8 @@ def try_singular(batch: GraphBatch, k: int, plan: SolverPlan, replicates: Replic
     keys = stream_keys(plan.seed, "start-block", replicates)
     members = [solve_singular(batch.member(i), k, plan.dtype, keys[i : i + 1]) for i in range(batch.n_members)]
     solution = Solution.concat(batch.backend.xp, members)
-    passed = accepted(batch, solution, lapack_bound(batch, plan.dtype))
-    return replace(solution, status=tuple(_verdict(passed, ["not_converged"] * batch.n_members)))
-
-
-def _verdict(passed: list[bool], refused: list[str]) -> list[str]:
-    return ["converged" if ok else why for ok, why in zip(passed, refused, strict=True)]
+    passed = batch.backend.to_numpy(accepted(batch, solution, lapack_bound(batch, plan.dtype)))
+    return replace(solution, status=tuple("converged" if ok else "not_converged" for ok in passed))
 
 
 def _operator_tolerance(operator: SymmetricOperator, values: Array, tol: float) -> Array:
@@ -120,13 +146,12 @@ def _operator_tolerance(operator: SymmetricOperator, values: Array, tol: float) 
     return tol * 2**0.5 * xp.sqrt(xp.maximum(values, xp.full_like(values, floor**2)))
 
 
-def _kept(operator: SymmetricOperator, values: Array) -> list[bool]:
-    """Which members have wanted singular values large enough for the reduction."""
+def _kept(operator: SymmetricOperator, values: Array) -> Array:
+    """Which members have wanted singular values large enough for the reduction, (B,) bool."""
     xp = operator.batch.backend.xp
     if not isinstance(operator, BipartiteGram):
-        return [True] * operator.batch.n_members
-    smallest = operator.batch.backend.to_numpy(xp.min(values, axis=1))
-    return [bool(value >= _sigma_floor(xp, values) ** 2) for value in smallest]
+        return xp.ones((values.shape[0],), dtype=xp.bool)
+    return xp.min(values, axis=1) >= _sigma_floor(xp, values) ** 2
 
 
 def _sigma_floor(xp: Any, values: Array) -> float:

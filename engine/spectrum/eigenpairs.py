@@ -172,7 +172,10 @@ def eigenpairs(
 def _one(
     machine: Backend, solution: Solution, i: int, plan: SolverPlan, timings: dict[str, float], *, on_host: bool
 ) -> Eigenpairs:
-    values = machine.to_numpy(solution.eigenvalues)[i]
+    values, residuals = (
+        np.asarray(machine.to_numpy(numbers)[i], np.float64)
+        for numbers in (solution.eigenvalues, solution.residual_norms)
+    )
     vectors = solution.vectors[i, :, :]
     dtype = "float64" if vectors.dtype == machine.xp.float64 else "float32"
     gap = float(machine.to_numpy(solution.next_eigenvalue)[i]) - float(values[-1])
@@ -187,7 +190,7 @@ def _one(
         timings=timings,
         eigenvalues=values,
         eigenvectors=machine.to_numpy(vectors) if on_host else vectors,
-        residual_norms=machine.to_numpy(solution.residual_norms)[i],
+        residual_norms=residuals,
         gap=gap,
         unique=is_unique(gap, float(np.finfo(dtype).eps), plan, solution.status[i]),
         n_iterations=int(machine.to_numpy(solution.n_iterations)[i]),

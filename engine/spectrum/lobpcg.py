@@ -108,19 +108,18 @@ class _Step:
         self.n_wanted, self.tolerance, self.maxiter = n_wanted, tolerance, maxiter
 
     def __call__(self, s: LobpcgState) -> LobpcgState:
-        if s.iteration >= self.maxiter:  # a backend may step beyond the end, see Backend.while_loop
-            return s
         xp = self.backend.xp
+        within = s.iteration < self.maxiter  # a backend may step beyond the end, see Backend.while_loop
         R = s.AX - s.X * s.values[:, None, :]
         relative = xp.sqrt(xp.sum(R * R, axis=1)) / self.tolerance(s.values)
         error = xp.max(relative[:, : self.n_wanted], axis=1)
-        better = error < s.best_error
+        better = (error < s.best_error) & within
         best = xp.where(better[:, None, None], s.X, s.best)
         best_values = xp.where(better[:, None], s.values, s.best_values)
         best_error = xp.where(better, error, s.best_error)
         best_iteration = xp.where(better, xp.full_like(s.best_iteration, s.iteration), s.best_iteration)
         done = (best_error <= 1) | (s.iteration - best_iteration > STALLED_AFTER)
-        active = ~done
+        active = ~done & within
         X, AX, P, AP, values = self.advance(s, R * xp.astype(relative > SETTLED, R.dtype)[:, None, :])
         keep = active[:, None, None]
         return LobpcgState(
@@ -138,7 +137,7 @@ class _Step:
             done,
         )
 
-    def advance(self, s: LobpcgState, R: Array) -> tuple[Array, Array, Array, Array, Array]:
+    def advance(self, s: LobpcgState, R: Array) -> tuple[Array, ...]:
         """Rayleigh-Ritz on [X P W], W the new directions; returns X, AX, P, AP and the Ritz values."""
         xp, backend, m = self.backend.xp, self.backend, s.X.shape[2]
         W = orthonormalize(backend, R, self.deflated, s.X, s.P)
@@ -150,12 +149,16 @@ class _Step:
         outside = xp.concat([xp.zeros_like(C[:, :m, :]), C[:, m:, :]], axis=1)
         D = orthonormalize(backend, outside, C)
         X, P, AX, AP = xp.matmul(Q, C), xp.matmul(Q, D), xp.matmul(AQ, C), xp.matmul(AQ, D)
-        if (s.iteration + 1) % REFRESH_EVERY == 0:
-            X = orthonormalize(backend, X, self.deflated)
-            X, AX, values = self.rayleigh_ritz(X, self.apply(X))
-            P = orthonormalize(backend, P, self.deflated, X)
-            AP = self.apply(P)
-        return X, AX, P, AP, values
+        due = (s.iteration + 1) % REFRESH_EVERY == 0
+        return backend.cond(due, self.refreshed, lambda state: state, (X, AX, P, AP, values))
+
+    def refreshed(self, state: tuple[Array, ...]) -> tuple[Array, ...]:
+        """The same with products made anew."""
+        X, _, P, _, _ = state
+        X = orthonormalize(self.backend, X, self.deflated)
+        X, AX, values = self.rayleigh_ritz(X, self.apply(X))
+        P = orthonormalize(self.backend, P, self.deflated, X)
+        return X, AX, P, self.apply(P), values
 
     def rayleigh_ritz(self, Q: Array, AQ: Array) -> tuple[Array, Array, Array]:
         """Ritz vectors of a block, their products, and values, descending."""

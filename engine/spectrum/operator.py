@@ -60,7 +60,7 @@ class NormalizedAdjacency:
             )
             _accumulate(parts, source, y_source)
             _accumulate(parts, target, y_target)
-        return _joined(xp, parts, structure.sizes, Y) * scale
+        return self.batch.backend.all_reduce(_joined(xp, parts, structure.sizes, Y)) * scale
 
     def dense(self, dtype: Any) -> Array:
         """``S`` with the trivial eigenvalue moved to -3 and isolated nodes to places in [-4, -3): below all wanted.
@@ -143,7 +143,7 @@ class BipartiteGram:
                 y, _ = backend.block_product(block, None, x)
             parts[far] = y if parts[far] is None else parts[far] + y
         joined = _joined(backend.xp, list(parts.values()), tuple(structure.sizes[i] for i in there), Y)
-        return joined * self._scale(there, X.dtype)[:, :, None]
+        return backend.all_reduce(joined) * self._scale(there, X.dtype)[:, :, None]
 
     def dense(self, dtype: Any) -> Array:
         """``G`` with the trivial eigenvalue 1 moved to -1 (at 0 it would mix with the small ones that are wanted)."""

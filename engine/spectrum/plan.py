@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from netspectra.errors import BackendUnavailableError
 from netspectra.graph.batch import GraphBatch, Structure
 from netspectra.kernels.weights import n_stored
 
@@ -36,12 +37,24 @@ class SolverPlan:
 def plan_solver(
     batch: GraphBatch, k: int, solver: SolverName, tol: float | None, maxiter: int | None, seed: int
 ) -> SolverPlan:
-    """Settle what ``"auto"`` and None stand for, from shapes and the machine alone."""
+    """Settle what ``"auto"`` and None stand for, from shapes and the machine alone.
+
+    Raises
+    ------
+    BackendUnavailableError
+        If `tol` needs float64 and the backend has none.
+    """
     size, xp = batch.structure.reduced_size, batch.backend.xp
     narrow = size < 5 * block_width(k, size)
     small = size <= batch.backend.dense_size and _explicit_elements(batch.structure) <= DENSE_ELEMENTS
     chosen: Literal["dense", "lobpcg"] = solver if solver != "auto" else "dense" if small or narrow else "lobpcg"
     tolerance = DEFAULT_TOL if tol is None else float(tol)
+    if tolerance < FLOAT64_BELOW and not batch.backend.has_64_bit:
+        msg = (
+            f"backend {batch.backend.name!r} has no float64 here, and tol={tolerance:g} needs it; take tol of at least "
+            f"{FLOAT64_BELOW:g}, enable float64 (JAX: jax_enable_x64), or use backend='cpu'"
+        )
+        raise BackendUnavailableError(msg)
     dtype = xp.float64 if tolerance < FLOAT64_BELOW else batch.dtype
     explicit = chosen == "lobpcg" and _explicit_pays(batch)
     return SolverPlan(chosen, dtype, tolerance, DEFAULT_MAXITER if maxiter is None else maxiter, seed, explicit)

@@ -3,7 +3,8 @@
 Small problems are solved densely (subset ``eigh`` of G or S), the others by batched LOBPCG on the bipartite reduction
 where there is one. A member whose wanted singular values are lost in the squares of G is solved again from B; one that
 does not converge goes to float64, then to a dense solve; the others are not touched. What fails on every rung is
-returned as ``"not_converged"``, never unflagged.
+returned as ``"not_converged"``, never unflagged. A backend without float64 has a shorter ladder: a dense solve in
+float32, then ``"precision_limited"``.
 """
 
 from dataclasses import replace
@@ -48,18 +49,24 @@ def solve(batch: GraphBatch, k: int, plan: SolverPlan, replicates: Replicates) -
 
 def _apart(batch: GraphBatch, k: int, plan: SolverPlan, replicates: Replicates, within: list[bool]) -> Solution:
     """Members whose weights are out of range in the working dtype are solved in float64, the others as planned."""
-    wide, parts, order = replace(plan, dtype=batch.backend.xp.float64), [], []
-    for inside, how in ((True, plan), (False, wide)):
+    parts, order = [], []
+    for inside, how in ((True, solve), (False, _solve_outside)):
         members = [i for i, here in enumerate(within) if here == inside]
         if members:
-            part = solve(batch.select(members), k, how, [replicates[i] for i in members])
-            status = tuple(
-                "escalated_float64" if passed and not inside else s
-                for passed, s in zip(part.converged, part.status, strict=True)
-            )
-            parts.append(replace(part, status=status))
+            parts.append(how(batch.select(members), k, plan, [replicates[i] for i in members]))
             order += members
     return Solution.gathered(batch.backend.xp, parts, order)
+
+
+def _solve_outside(batch: GraphBatch, k: int, plan: SolverPlan, replicates: Replicates) -> Solution:
+    """Members out of range in float64; where there is none they are solved as well as may be, and flagged."""
+    if not batch.backend.has_64_bit:
+        attempt = try_dense if plan.solver == "dense" else try_lobpcg
+        solution = attempt(reduce(batch), k, plan, replicates)
+        return replace(solution, status=("precision_limited",) * batch.n_members)
+    part = solve(batch, k, _widest(batch, plan), replicates)
+    verdicts = zip(part.converged, part.status, strict=True)
+    return replace(part, status=tuple("escalated_float64" if passed else status for passed, status in verdicts))
 
 
 def _escalate_dense(batch: GraphBatch, k: int, plan: SolverPlan, replicates: Replicates, failed: Solution) -> Solution:
@@ -69,38 +76,48 @@ def _escalate_dense(batch: GraphBatch, k: int, plan: SolverPlan, replicates: Rep
         solution = try_singular(batch, k, plan, replicates)
         if solution.status[0] == "converged":
             return solution
-    if plan.dtype != batch.backend.xp.float64:
+    if plan.dtype != _widest(batch, plan).dtype:
         solution = _explicit(batch, k, plan, replicates)
-    return _earned(solution, "escalated_float64")
+    return _earned(solution, "escalated_float64", _refused(batch))
 
 
 def _escalate_lobpcg(batch: GraphBatch, k: int, plan: SolverPlan, replicates: Replicates, failed: Solution) -> Solution:
     """One member whose iteration was refused: in float64, then densely, or longer where it is too large for that."""
-    wide, reduced = replace(plan, dtype=batch.backend.xp.float64, explicit=False), reduce(batch)
+    wide, reduced = replace(_widest(batch, plan), explicit=False), reduce(batch)
     solution = failed
     if failed.status[0] != LOST and plan.dtype != wide.dtype:
         solution = try_lobpcg(reduced, k, wide, replicates)
         if solution.status[0] == "converged":
             return _earned(solution, "escalated_float64")
     if explicit_fits(batch.structure):
-        last, status = _explicit(batch, k, plan, replicates), "escalated_dense"
+        last, status, refused = _explicit(batch, k, plan, replicates), "escalated_dense", _refused(batch)
     else:
         operator = NormalizedAdjacency(batch) if solution.status[0] == LOST else reduced
         last = try_lobpcg(operator, k, replace(wide, maxiter=2 * plan.maxiter), replicates)
-        status = "converged" if plan.dtype == wide.dtype else "escalated_float64"
+        status, refused = "converged" if plan.dtype == wide.dtype else "escalated_float64", "not_converged"
     if solution is not failed:
         last = replace(last, n_iterations=last.n_iterations + solution.n_iterations)
-    return _earned(last, status)
+    return _earned(last, status, refused)
 
 
 def _explicit(batch: GraphBatch, k: int, plan: SolverPlan, replicates: Replicates) -> Solution:
-    """Dense solve in float64 that squares nothing."""
-    wide = replace(plan, dtype=batch.backend.xp.float64)
+    """Dense solve in the widest dtype that squares nothing."""
+    wide = _widest(batch, plan)
     if batch.structure.sides is not None:
         return try_singular(batch, k, wide, replicates)
     return try_dense(NormalizedAdjacency(batch), k, wide, replicates)
 
 
-def _earned(solution: Solution, status: str) -> Solution:
+def _widest(batch: GraphBatch, plan: SolverPlan) -> SolverPlan:
+    """The plan in float64, or as it is where there is none."""
+    return replace(plan, dtype=batch.backend.xp.float64) if batch.backend.has_64_bit else plan
+
+
+def _refused(batch: GraphBatch) -> str:
+    """What is said of a member that not even a dense solve in the widest dtype has solved."""
+    return "not_converged" if batch.backend.has_64_bit else "precision_limited"
+
+
+def _earned(solution: Solution, status: str, refused: str = "not_converged") -> Solution:
     """The status a member earned if it was accepted, else the flag."""
-    return replace(solution, status=(status if solution.status[0] == "converged" else "not_converged",))
+    return replace(solution, status=(status if solution.status[0] == "converged" else refused,))
