@@ -40,9 +40,9 @@ class Compiler:
     def run(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """``function(*arguments, **named)``, compiled for their shapes; inside somebody's own ``jit``, part of that."""
         held = hold((arguments, named))
+        held = Held(tuple(jnp.asarray(leaf) for leaf in held.leaves), held.skeleton)  # traced where all is
         if any(isinstance(leaf, jax.core.Tracer) for leaf in held.leaves) or (self._spread and self._spread.mapped):
             return function(*arguments, **named)
-        held = Held(tuple(jnp.asarray(leaf) for leaf in held.leaves), held.skeleton)
 
         def call(held: Held) -> Held:
             given, by_name = held.value()

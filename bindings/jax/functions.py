@@ -1,0 +1,279 @@
+"""The engine's batched LOBPCG, k-means and n-cut as plain functions of JAX arrays, for use inside ``jit`` and ``vmap``.
+
+Whatever is decided by looking at values (escalation, verdicts, disconnected graphs) is the caller's here; the functions
+of ``netspectra`` itself do all that, with ``backend="jax"``.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from netspectra.clustering.ncut import cluster_volumes, ncut_of
+from netspectra.errors import GraphError
+from netspectra.graph.batch import GraphBatch, make_batch
+from netspectra.kernels import Backend, get_backend
+from netspectra.kernels.keys import stream_keys
+from netspectra.kernels.weights import DenseWeights
+from netspectra.spectrum.assemble import to_laplacian
+from netspectra.spectrum.lobpcg import lobpcg as engine_lobpcg
+from netspectra.spectrum.operator import NormalizedAdjacency
+from netspectra.spectrum.plan import block_width
+from netspectra.training.wiring import Orientation, wire
+from netspectra.validation import require_count, require_seed, require_tolerance
+
+__all__ = ["KMeans", "LobpcgResult", "kmeans", "laplacian_eigenpairs", "lobpcg", "ncut"]
+
+Array = jax.Array
+
+
+class LobpcgResult(NamedTuple):
+    """Eigenpairs of each member, from the largest eigenvalue (of a Laplacian: from the smallest).
+
+    Attributes
+    ----------
+    values : array, shape (B, k)
+    vectors : array, shape (B, n, k)
+        Orthonormal.
+    residual_norms : array, shape (B, k)
+    n_iterations : array, shape (B,), int32
+    converged : array, shape (B,), bool
+        Without it the pairs are the best that were found.
+    """
+
+    values: Array
+    vectors: Array
+    residual_norms: Array
+    n_iterations: Array
+    converged: Array
+
+
+class KMeans(NamedTuple):
+    """Labels int32 (B, n), -1 where not live; inertia (B,); iterations of every restart, int32 (B, n_init)."""
+
+    labels: Array
+    inertia: Array
+    n_iter: Array
+
+
+def lobpcg(
+    operator: "Array | Callable[[Array], Array]",
+    start: Array,
+    n_wanted: int,
+    *,
+    norm_bound: Any = None,
+    tol: float = 1e-5,
+    maxiter: int = 500,
+) -> LobpcgResult:
+    """Largest eigenpairs of a batch of symmetric operators, from a starting block.
+
+    Parameters
+    ----------
+    operator : array, shape (B, n, n), or callable
+        Symmetric matrices, or a function (B, n, c) -> (B, n, c) that multiplies by them.
+    start : array, shape (B, n, m)
+        Starting block, random and m > `n_wanted` (two to eight more make it quick); float32, or float64 with x64.
+    n_wanted : int
+    norm_bound : array, shape (B,) or no axes, optional
+        Upper bound on the operators' norms; needed with a callable, else the largest absolute row sum.
+    tol : float, default 1e-5
+        Bound on the residual norms, relative to `norm_bound`.
+    maxiter : int, default 500
+
+    Returns
+    -------
+    LobpcgResult
+
+    Raises
+    ------
+    GraphError
+        If shapes do not fit.
+    """
+    count, tolerance = require_count("n_wanted", n_wanted, 1), require_tolerance(tol) or 1e-5
+    if start.ndim != 3 or start.shape[2] <= count:
+        msg = f"start must have shape (B, n, m) with m > n_wanted={count}, got {start.shape}"
+        raise GraphError(msg)
+    if callable(operator):
+        if norm_bound is None:
+            msg = "norm_bound is needed with a callable operator: an upper bound on its norm"
+            raise GraphError(msg)
+        apply = operator
+    else:
+        matrix = jnp.asarray(operator)
+        if matrix.shape != (start.shape[0], start.shape[1], start.shape[1]):
+            msg = f"operator must have shape (B, n, n) for start (B, n, m) {start.shape}, got {matrix.shape}"
+            raise GraphError(msg)
+        norm_bound = jnp.max(jnp.sum(jnp.abs(matrix), axis=2), axis=1) if norm_bound is None else norm_bound
+        apply = _product(matrix)
+    bound = jnp.broadcast_to(jnp.asarray(norm_bound, start.dtype), (start.shape[0],))
+    scale = jnp.where(bound > 0, bound, 1)[:, None, None]
+    state = engine_lobpcg(
+        _backend(),
+        lambda X: apply(X) / scale,
+        start,
+        jnp.zeros((*start.shape[:2], 1), start.dtype),
+        count,
+        lambda values: jnp.full_like(values, tolerance),
+        require_count("maxiter", maxiter, 1),
+    )
+    values, vectors = state.best_values[:, :count] * scale[:, 0], state.best[:, :, :count]
+    residual = jnp.linalg.norm(apply(vectors) - vectors * values[:, None, :], axis=1)
+    return LobpcgResult(values, vectors, residual, state.n_iterations, state.best_error <= 1)
+
+
+def laplacian_eigenpairs(
+    weights: Sequence[Array],
+    k: int,
+    *,
+    edges: Any = None,
+    orientation: Orientation = "in-out",
+    tol: float = 1e-5,
+    maxiter: int = 500,
+    seed: int | None = 0,
+) -> LobpcgResult:
+    """The k smallest eigenpairs of a network's normalized Laplacian, the trivial one first.
+
+    Parameters
+    ----------
+    weights : list of arrays, shape (n_in, n_out)
+        Dense layers of one network, or with a leading axis B, of several.
+    k : int
+        At least 2.
+    edges : sequence of (source, target), optional
+        Layer numbers that each weight joins; default a chain.
+    orientation : {"in-out", "out-in"}
+    tol, maxiter, seed
+        As of ``netspectra.eigenpairs``.
+
+    Returns
+    -------
+    LobpcgResult
+        With the axis B, which is 1 for one network. Nodes are in layer order; rows of isolated nodes are zero.
+    """
+    count = require_count("k", k, 2)
+    batch = _batch(weights, edges, orientation)
+    operator = NormalizedAdjacency(batch)
+    if count >= operator.size:
+        msg = f"k must be less than the number of nodes ({operator.size}), got {count}"
+        raise GraphError(msg)
+    members = [None] * batch.n_members
+    keys = stream_keys(require_seed(seed), "start-block", members)
+    start = batch.backend.standard_normals(keys, (operator.size, block_width(count, operator.size)), batch.dtype)
+    tolerance = require_tolerance(tol) or 1e-5
+    state = engine_lobpcg(
+        batch.backend,
+        operator.apply,
+        start * operator.mask(batch.dtype),
+        operator.trivial(batch.dtype),
+        count - 1,
+        lambda values: jnp.full_like(values, tolerance),
+        require_count("maxiter", maxiter, 1),
+    )
+    found = to_laplacian(operator, state.best_values, state.best, count, state.n_iterations)
+    return LobpcgResult(
+        found.eigenvalues, found.vectors, found.residual_norms, state.n_iterations, state.best_error <= 1
+    )
+
+
+def kmeans(
+    points: Array,
+    n_clusters: int,
+    *,
+    n_init: int = 25,
+    live: Array | None = None,
+    seed: int | None = 0,
+    max_iter: int = 300,
+    tol: float = 1e-4,
+) -> KMeans:
+    """Keyed k-means with scikit-learn's semantics on every member's points; the restart of least inertia.
+
+    Parameters
+    ----------
+    points : array, shape (B, n, d)
+    n_clusters : int
+    n_init : int, default 25
+    live : array of bool, shape (B, n), optional
+        Which points count; default all.
+    seed : int or None, default 0
+    max_iter : int, default 300
+    tol : float, default 1e-4
+        Bound on the sum of squared centre movements, relative to the mean variance of the coordinates.
+
+    Returns
+    -------
+    KMeans
+    """
+    if points.ndim != 3:
+        msg = f"points must have shape (B, n, d), got {points.shape}"
+        raise GraphError(msg)
+    alive = jnp.ones(points.shape[:2], bool) if live is None else jnp.asarray(live, bool)
+    inside = alive[:, :, None]
+    count = jnp.maximum(jnp.sum(inside, axis=1, keepdims=True), 1)
+    mean = jnp.sum(jnp.where(inside, points, 0), axis=1, keepdims=True) / count
+    centred = jnp.where(inside, points - mean, 0)
+    spread = jnp.sum(centred**2, axis=(1, 2)) / (count[:, 0, 0] * points.shape[2])
+    keys = stream_keys(require_seed(seed), "k-means", [None] * points.shape[0])
+    labels, inertia, n_iter = _backend().kmeans(
+        centred, alive, require_count("n_clusters", n_clusters, 1), require_count("n_init", n_init, 1), keys,
+        max_iter=require_count("max_iter", max_iter, 1), tol=tol * spread, keep_all=False,
+    )  # fmt: skip
+    return KMeans(labels[:, 0, :], jnp.min(inertia, axis=1), n_iter)
+
+
+def ncut(
+    weights: Sequence[Array],
+    labels: Array,
+    n_clusters: int,
+    *,
+    edges: Any = None,
+    orientation: Orientation = "in-out",
+) -> Array:
+    """Normalized cut of a labelling of one network's neurons, or of several with a leading axis B everywhere.
+
+    Parameters
+    ----------
+    weights : list of arrays, shape (n_in, n_out) or (B, n_in, n_out)
+    labels : array, shape (n,) or (B, n), int32
+        In layer order, from 0 to `n_clusters` - 1; -1 is no cluster.
+    n_clusters : int
+    edges, orientation
+        As of :func:`laplacian_eigenpairs`.
+
+    Returns
+    -------
+    array, without axes or (B,)
+    """
+    batch, given = _batch(weights, edges, orientation), jnp.asarray(labels, jnp.int32)
+    expected = (batch.n_members, batch.structure.n_nodes)
+    if given.shape not in (expected, expected[1:]) or (given.ndim == 1 and batch.n_members != 1):
+        msg = f"labels must have one entry per node, shape {expected} or, of one network, {expected[1:]}; got {given.shape}"
+        raise GraphError(msg)
+    volumes = cluster_volumes(batch, given.reshape(expected), require_count("n_clusters", n_clusters, 1))
+    values: Array = ncut_of(batch, volumes)
+    return values if given.ndim == 2 else values[0]
+
+
+def _backend() -> Backend:
+    return get_backend("jax")
+
+
+def _product(matrix: Array) -> Callable[[Array], Array]:
+    return lambda X: jnp.matmul(matrix, X, precision=jax.lax.Precision.HIGHEST)
+
+
+def _batch(weights: Sequence[Any], edges: Any, orientation: Orientation) -> GraphBatch:
+    """Batch of dense networks, in the dtype of their weights (16 bits: float32)."""
+    arrays = [jnp.asarray(weight) for weight in weights]
+    arrays = [w if jnp.issubdtype(w.dtype, jnp.floating) else w.astype(float) for w in arrays]
+    members = {w.shape[0] if w.ndim == 3 else 1 for w in arrays}
+    if any(w.ndim not in (2, 3) for w in arrays) or len(members) > 1:
+        msg = (
+            "weights must all have shape (n_in, n_out), or all (B, n_in, n_out) with one B, got "
+            f"{[w.shape for w in arrays]}"
+        )
+        raise GraphError(msg)
+    structure = wire(tuple(w.shape[-2:] for w in arrays), edges, orientation)
+    blocks = [DenseWeights(w if w.ndim == 3 else w[None]) for w in arrays]
+    dtype = jnp.dtype("float64") if any(w.dtype == jnp.float64 for w in arrays) else jnp.dtype("float32")
+    return make_batch(_backend(), structure, blocks, dtype, members.pop())
