@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from netspectra.nulls import null_network
     from netspectra.significance import ClusterabilityResult, clusterability_test
     from netspectra.spectrum import Eigenpairs, eigenpairs
+    from netspectra.training.channel_weights import channel_weights
 
 __version__ = "0.1.0"
 
@@ -32,6 +33,7 @@ _ROOMS = {
     "netspectra.nulls": ("null_network",),
     "netspectra.significance": ("ClusterabilityResult", "clusterability_test"),
     "netspectra.spectrum": ("Eigenpairs", "eigenpairs"),
+    "netspectra.training.channel_weights": ("channel_weights",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
@@ -44,6 +46,7 @@ __all__ = [
     "LoadLimits",
     "Partition",
     "available_backends",
+    "channel_weights",
     "clusterability_test",
     "eigenpairs",
     "errors",

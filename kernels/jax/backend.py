@@ -63,7 +63,10 @@ class JaxBackend:
     name = "jax"
     n_threads = 1
     product_bytes = 0
+    dense_size = 128
     explicit_size = 2048
+    """On a CPU LOBPCG with the explicit matrix took a twentieth of the time of JAX's batched ``eigh`` for 16 matrices of
+    522 rows (two cores, both busy); on a GPU neither is measured."""
 
     def __init__(self, device: Any = None, dtype: Any = None, *, mesh: Any = None) -> None:
         self._asked = checked_dtype(dtype)
@@ -78,9 +81,7 @@ class JaxBackend:
         self.xp: Any = NAMESPACE
         self.device = device_name(self._device, 1 if self._spread is None else self._spread.n_devices)
         self.model = str(self._device.device_kind)
-        on_cpu = self._device.platform == "cpu"
-        self.dense_size = 0 if self._spread is not None else 800 if on_cpu else 128
-        self._on_cpu = on_cpu
+        self._on_cpu = self._device.platform == "cpu"
 
     def __repr__(self) -> str:
         return f"JaxBackend({self.device}, {self.model!r})"

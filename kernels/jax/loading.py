@@ -14,7 +14,7 @@ from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 
 __all__ = ["ENABLE", "load_block", "narrow_host", "to_device"]
 
-ENABLE = "enable them (jax.config.update('jax_enable_x64', True) or the environment's JAXENABLE_X64=1)"
+ENABLE = "enable them (jax.config.update('jax_enable_x64', True) or the environment's JAX_ENABLE_X64=1)"
 _PANEL = 1 << 22
 """Elements looked at together."""
 
