@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-from netspectra.errors import BackendUnavailableError, GraphError
+from netspectra.errors import GraphError
 from netspectra.kernels.backend import Backend
 from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 
@@ -26,8 +26,8 @@ def available_backends() -> list[str]:
     from netspectra.kernels.cuda.cupy_machine import cuda_answers
     from netspectra.kernels.jax import OLDEST, jax_version
 
-    usable = {"cuda": cuda_answers, "jax": lambda: (jax_version() or (0,)) >= OLDEST}
-    return [name for name in _FACTORIES if name not in usable or usable[name]()]
+    usable = {"cuda": cuda_answers(), "jax": (jax_version() or (0,)) >= OLDEST}
+    return [name for name in _FACTORIES if usable.get(name, True)]
 
 
 def get_backend(name: Any = "auto", **options: Any) -> Backend:

@@ -33,8 +33,6 @@ class Backend(Protocol):
     model: str
     """The machine's name, e.g. of the GPU: with shapes and `memory_limit` it settles the size of a wave."""
     n_threads: int
-    dtype: str | None
-    """Working dtype asked of the backend, ``"float32"`` or ``"float64"``; None: that of the graph."""
     dense_size: int
     """Size of the reduced problem up to which ``solver="auto"`` is dense."""
     explicit_size: int
@@ -44,6 +42,11 @@ class Backend(Protocol):
 
     product_bytes: int
     """What a product over the blocks of one replicate takes beside its result."""
+
+    @property
+    def dtype(self) -> str | None:
+        """Working dtype asked of the backend, ``"float32"`` or ``"float64"``; None: that of the graph."""
+        ...
 
     @property
     def has_64_bit(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from netspectra.clustering.ncut import cluster_volumes, ncut_of
 from netspectra.errors import GraphError
@@ -24,8 +25,6 @@ from netspectra.training.wiring import Orientation, wire
 from netspectra.validation import require_count, require_seed, require_tolerance
 
 __all__ = ["KMeans", "LobpcgResult", "kmeans", "laplacian_eigenpairs", "lobpcg", "ncut"]
-
-Array = jax.Array
 
 
 class LobpcgResult(NamedTuple):
@@ -247,7 +246,7 @@ def ncut(
     batch, given = _batch(weights, edges, orientation), jnp.asarray(labels, jnp.int32)
     expected = (batch.n_members, batch.structure.n_nodes)
     if given.shape not in (expected, expected[1:]) or (given.ndim == 1 and batch.n_members != 1):
-        msg = f"labels must have one entry per node, shape {expected} or, of one network, {expected[1:]}; got {given.shape}"
+        msg = f"labels must have one entry per node, {expected} or, of one network, {expected[1:]}; got {given.shape}"
         raise GraphError(msg)
     volumes = cluster_volumes(batch, given.reshape(expected), require_count("n_clusters", n_clusters, 1))
     values: Array = ncut_of(batch, volumes)

@@ -1,8 +1,4 @@
-"""The clusterability penalty as a function of JAX arrays, with a closed-form derivative and a warm start.
-
-    penalty, state = clusterability_penalty(weights, state=state)
-    loss = task_loss + penalty
-"""
+"""The clusterability penalty as a function of JAX arrays, with a closed-form derivative and a warm start."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from netspectra.errors import GraphError
 from netspectra.kernels import Backend, get_backend
@@ -30,8 +27,6 @@ from netspectra.training.penalty import (
 from netspectra.training.wiring import Orientation
 
 __all__ = ["PenaltyState", "clusterability_penalty", "keep_zeros", "penalty_state"]
-
-Array = jax.Array
 
 
 class PenaltyState(NamedTuple):

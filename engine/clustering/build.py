@@ -33,8 +33,11 @@ def build_partition(
     volumes, cuts, values, residuals = (
         np.asarray(host(numbers)[index], np.float64)
         for numbers in (
-            clustering.volumes.volume, clustering.volumes.cut, solution.eigenvalues, solution.residual_norms
-        )  # fmt: skip
+            clustering.volumes.volume,
+            clustering.volumes.cut,
+            solution.eigenvalues,
+            solution.residual_norms,
+        )
     )
     clusters = _summaries(labels, volumes, cuts)
     n_nonempty = sum(c.volume > 0 for c in clusters)

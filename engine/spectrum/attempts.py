@@ -114,7 +114,7 @@ def _out_of_range(batch: GraphBatch, dtype: Any) -> bool:
 
 
 def _explicit_matrix(operator: SymmetricOperator, dtype: Any, outside: bool) -> Array:
-    """The reduced matrix; without what is not finite, where a member's weights are `outside` the range of the widest dtype.
+    """The reduced matrix; without what is not finite, where members are `outside` the range of the widest dtype.
 
     LAPACK must not see a NaN, which in a batch would end the other members too; the residuals of such a member flag it.
     """

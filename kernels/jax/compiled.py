@@ -50,7 +50,7 @@ class Compiler:
 
         program = call if self._spread is None else self._spread.place(call, held)
         shapes = tuple((leaf.shape, leaf.dtype, getattr(leaf, "sharding", None)) for leaf in held.leaves)
-        key = (function, held.skeleton, shapes, bool(jax.config.jax_enable_x64))  # type: ignore[attr-defined]
+        key = (function, held.skeleton, shapes, bool(jax.config.jax_enable_x64))
         with self._lock:
             made = self._made.get(key)
             if made is None:

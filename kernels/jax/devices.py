@@ -36,7 +36,7 @@ def chosen_device(device: Any, mesh: Any) -> Any:
         msg = f"backend 'jax': JAX finds no device ({error})"
         raise BackendUnavailableError(msg) from error
     if device is None:
-        preferred = jax.config.jax_default_device  # type: ignore[attr-defined]
+        preferred = jax.config.jax_default_device
         return preferred if isinstance(preferred, jax.Device) else devices[0]
     if device >= len(devices):
         msg = f"backend 'jax': there is no device {device}; JAX sees {len(devices)}: {devices}"

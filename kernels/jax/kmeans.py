@@ -84,7 +84,8 @@ def kmeans(
         return (labels if keep_all else labels[jnp.argmin(inertia)][None]), inertia, n_iter
 
     members = (points, live, keys, tol.astype(wide_float()))
-    return jax.vmap(member)(members) if lockstep else lax.map(member, members)
+    found: KMeansOutput = jax.vmap(member)(members) if lockstep else lax.map(member, members)
+    return found
 
 
 def _restarts(

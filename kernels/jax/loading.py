@@ -48,7 +48,7 @@ def load_block(members: Sequence[Any], put: Callable[[Any], Any], *, symmetric: 
 
 def _load_csr(members: Sequence[Any], put: Callable[[Any], Any], *, symmetric: bool) -> CsrWeights:
     if symmetric:
-        members = [sp.csr_array(sp.triu(W, k=1)) if sp.issparse(W) else W.upper() for W in members]
+        members = [W.upper() if hasattr(W, "upper") else sp.csr_array(sp.triu(W, k=1)) for W in members]
     longest = max(int(W.data.shape[0]) for W in members)
 
     def stacked(name: str) -> Any:

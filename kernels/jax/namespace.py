@@ -15,10 +15,12 @@ import numpy as np
 __all__ = ["NAMESPACE", "narrowed"]
 
 _MAKERS = frozenset(
-    "arange asarray cumulative_sum empty empty_like eye full full_like linspace ones ones_like prod sum zeros "
-    "zeros_like".split()
+    ["arange", "asarray", "cumulative_sum", "eye", "linspace", "prod", "sum"]
+    + [f"{name}{like}" for name in ("empty", "full", "ones", "zeros") for like in ("", "_like")]
 )
-_DTYPES = frozenset("float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64".split())
+_DTYPES = frozenset(
+    ["float16", "float32", "float64", *(f"{u}int{bits}" for u in ("", "u") for bits in (8, 16, 32, 64))]
+)
 
 
 def narrowed(dtype: Any) -> Any:

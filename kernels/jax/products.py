@@ -12,7 +12,11 @@ import jax.numpy as jnp
 from netspectra.kernels.jax.namespace import NAMESPACE, narrowed
 from netspectra.kernels.weights import BlockWeights, CsrWeights
 
-__all__ = ["block_degrees", "block_product", "cluster_sums", "coordinates", "edge_gradient", "scaled_dense"]
+__all__ = ["PANEL", "block_degrees", "block_product", "cluster_sums", "coordinates", "edge_gradient", "scaled_dense"]
+
+
+PANEL = 1 << 20
+"""Weights of which a product makes a copy at a time. On a CPU that is three times as fast as all at once."""
 
 
 def coordinates(weights: CsrWeights) -> tuple[Any, Any, Any]:
@@ -32,13 +36,13 @@ def block_degrees(weights: BlockWeights) -> tuple[Any, Any]:
     if isinstance(weights, CsrWeights):
         x_source, x_target = ones
         y_source, y_target = block_product(weights, x_source, x_target)
-        return y_source[:, :, 0], y_target[:, :, 0]  # type: ignore[index]
+        return y_source[:, :, 0], y_target[:, :, 0]
     W = _absolute(weights.values, narrowed("float64"))
     return jnp.sum(W, axis=2), jnp.sum(W, axis=1)
 
 
-def block_product(weights: BlockWeights, x_source: Any, x_target: Any) -> tuple[Any, Any]:
-    """``(|W| x_target, |W|^T x_source)``; None in, None out."""
+def block_product(weights: BlockWeights, x_source: Any, x_target: Any, panel: int = PANEL) -> tuple[Any, Any]:
+    """``(|W| x_target, |W|^T x_source)``, dense blocks by panels of so many weights; None in, None out."""
     x = x_target if x_target is not None else x_source
     if x is None:
         return None, None
@@ -48,9 +52,8 @@ def block_product(weights: BlockWeights, x_source: Any, x_target: Any) -> tuple[
         values = _absolute(values, x.dtype)
         y_source = None if x_target is None else _gathered(values, cols, x_target, rows, m)
         return y_source, None if x_source is None else _gathered(values, rows, x_source, cols, n)
-    W = _absolute(weights.values, x.dtype)
-    y_source = None if x_target is None else NAMESPACE.matmul(W, x_target)
-    return y_source, None if x_source is None else NAMESPACE.matmul(W.mT, x_source)
+    height = max(1, panel // max(1, weights.n_members * n))
+    return _panelled(weights.values, x_source, x_target, min(height, m))
 
 
 def cluster_sums(weights: BlockWeights, source: Any, target: Any, n_clusters: int) -> Any:
@@ -61,7 +64,7 @@ def cluster_sums(weights: BlockWeights, source: Any, target: Any, n_clusters: in
         values, rows, cols = coordinates(weights)
         pairs = _taken(ends[0], rows) * count + _taken(ends[1], cols)
         summed = jax.vmap(lambda w, p: jnp.zeros((count * count,), wide).at[p].add(w))
-        return summed(_absolute(values, wide), pairs).reshape((-1, count, count))
+        return summed(jnp.broadcast_to(_absolute(values, wide), pairs.shape), pairs).reshape((-1, count, count))
     rows, cols = ((labels[..., None] == jnp.arange(count)).astype(wide) for labels in ends)
     return NAMESPACE.matmul(rows.mT, NAMESPACE.matmul(_absolute(weights.values, wide), cols))
 
@@ -88,6 +91,36 @@ def scaled_dense(
         # Rows first, then columns: the product of two tiny degrees' scales would overflow.
         out = out.at[:, i, j].add(W * rows[:, i, None] * cols[:, None, j])
     return out
+
+
+def _panelled(values: Any, x_source: Any, x_target: Any, height: int) -> tuple[Any, Any]:
+    """Product with ``|W|`` by panels of rows: XLA makes a copy of what it takes the absolute value of."""
+    m, dtype = values.shape[1], (x_target if x_target is not None else x_source).dtype
+    if height >= m:
+        W = _absolute(values, dtype)
+        y_source = None if x_target is None else NAMESPACE.matmul(W, x_target)
+        return y_source, None if x_source is None else NAMESPACE.matmul(W.mT, x_source)
+    members = max(values.shape[0], *(x.shape[0] for x in (x_source, x_target) if x is not None))
+
+    def add_panel(i: Any, y: tuple[Any, Any]) -> tuple[Any, Any]:
+        first = jnp.minimum(i * height, m - height)  # the last panel begins early and repeats some rows
+        W = _absolute(jax.lax.dynamic_slice_in_dim(values, first, height, axis=1), dtype)
+        y_source, y_target = y
+        if x_target is not None:
+            y_source = jax.lax.dynamic_update_slice_in_dim(y_source, NAMESPACE.matmul(W, x_target), first, axis=1)
+        if x_source is not None:
+            fresh = (first + jnp.arange(height) >= i * height)[:, None]
+            x = jax.lax.dynamic_slice_in_dim(x_source, first, height, axis=1) * fresh
+            y_target = y_target + NAMESPACE.matmul(W.mT, x)
+        return y_source, y_target
+
+    def zeros(size: int, x: Any) -> Any:
+        return None if x is None else jnp.zeros((members, size, x.shape[2]), dtype)
+
+    y: tuple[Any, Any] = jax.lax.fori_loop(
+        0, -(-m // height), add_panel, (zeros(m, x_target), zeros(values.shape[2], x_source))
+    )
+    return y
 
 
 def _absolute(values: Any, dtype: Any) -> Any:

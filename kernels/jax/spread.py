@@ -67,9 +67,11 @@ class Spread:
             with self._inside():
                 return function(held)
 
-        return jax.shard_map(
-            mapped, mesh=self.mesh, in_specs=(Held(specs, held.skeleton),), out_specs=PartitionSpec(), check_vma=False
+        wanted = (Held(specs, held.skeleton),)
+        spread: Callable[[Held], Held] = jax.shard_map(
+            mapped, mesh=self.mesh, in_specs=wanted, out_specs=PartitionSpec(), check_vma=False
         )
+        return spread
 
     @contextmanager
     def _inside(self) -> Iterator[None]:
@@ -96,7 +98,7 @@ class Spread:
 
         def slab(index: tuple[slice, ...]) -> Any:
             which, rows = index[0], index[1]
-            first, stop = rows.start or 0, height if rows.stop is None else rows.stop
+            first, stop, _ = rows.indices(height)
             cut = []
             for W in members[which]:
                 part = W[first : min(stop, m)]
@@ -112,18 +114,18 @@ class Spread:
         length = -(-longest // self.n_devices) * self.n_devices
         rows = [np.repeat(np.arange(W.shape[0], dtype=W.indices.dtype), np.diff(W.indptr)) for W in kept]
         columns = [[W.data for W in kept], [W.indices for W in kept], rows]
-        values, indices, rows_ = (
-            self._array(
-                (len(kept), length),
-                1,
-                lambda index, column=column: np.stack(
-                    [np.pad(convert(a), (0, length - a.size))[index[1]] for a in column[index[0]]]
-                ),
-            )
-            for column in columns
-        )
+
+        def spread(column: list[Any]) -> Any:
+            def part(index: tuple[slice, ...]) -> Any:
+                first, stop, _ = index[1].indices(length)
+                cut = [convert(a[first:stop]) for a in column[index[0]]]
+                return np.stack([np.pad(a, (0, stop - first - a.size)) for a in cut])
+
+            return self._array((len(kept), length), 1, part)
+
+        values, indices, places = map(spread, columns)
         indptr = jax.device_put(np.stack([convert(W.indptr) for W in kept]), self.replicated)
-        return CsrWeights(values, indices, indptr, members[0].shape, {"rows": rows_})
+        return CsrWeights(values, indices, indptr, members[0].shape, {"rows": places})
 
     def _array(self, shape: tuple[int, ...], axis: int, part: Callable[[Any], Any]) -> Any:
         spec = PartitionSpec(*(self.axes if i == axis else None for i in range(len(shape))))
@@ -136,7 +138,7 @@ class Spread:
         return weights  # type: ignore[no-any-return]
 
     def local(self, weights: Any) -> tuple[BlockWeights, Callable[[Any], Any], Callable[[Any], Any]]:
-        """This device's weights; what takes their rows out of an array (B, m, ...); what puts such rows back."""
+        """Weights of this device; what takes their rows out of an array (B, m, ...); what puts such rows back."""
         if not isinstance(weights, SpreadDense):
             return weights, lambda x: x, lambda y: y
         height, m = int(weights.values.shape[1]), weights.shape[0]
@@ -162,5 +164,3 @@ class Spread:
 def _spec(leaf: Any) -> PartitionSpec:
     sharding = getattr(leaf, "sharding", None)
     return sharding.spec if isinstance(sharding, NamedSharding) else PartitionSpec()
-
-

@@ -1,4 +1,4 @@
-"""Sums and products over a block that lies on several devices, with the names of :mod:`netspectra.kernels.jax.products`.
+"""Sums and products over a block that lies on several devices, named as in :mod:`netspectra.kernels.jax.products`.
 
 Inside a mapped function, :meth:`block_product` gives this device's part, which the engine adds up once per operator;
 everything else is complete. Outside, the block is one array and XLA partitions the work.
@@ -28,12 +28,13 @@ class SpreadProducts:
         rows, cols = products.block_degrees(local)
         return self._spread.add_up(put(rows)), self._spread.add_up(cols)
 
-    def block_product(self, weights: Any, x_source: Any, x_target: Any) -> tuple[Any, Any]:
+    def block_product(self, weights: Any, x_source: Any, x_target: Any, panel: int) -> tuple[Any, Any]:
         """``(|W| x_target, |W|^T x_source)``; inside a mapped function this device's part of them."""
         if not self._spread.mapped:
-            return products.block_product(self._spread.whole(weights), x_source, x_target)
+            return products.block_product(self._spread.whole(weights), x_source, x_target, panel)
         local, taken, put = self._spread.local(weights)
-        y_source, y_target = products.block_product(local, None if x_source is None else taken(x_source), x_target)
+        x_source = None if x_source is None else taken(x_source)
+        y_source, y_target = products.block_product(local, x_source, x_target, panel)
         return None if y_source is None else put(y_source), y_target
 
     def cluster_sums(self, weights: Any, source: Any, target: Any, n_clusters: int) -> Any:
@@ -43,7 +44,7 @@ class SpreadProducts:
         local, taken, _ = self._spread.local(weights)
         return self._spread.add_up(products.cluster_sums(local, taken(source), target, n_clusters))
 
-    def edge_gradient(self, weights: Any, rows: Any, cols: Any, U: Any, V: Any) -> Any:
+    def edge_gradient(self, *_: Any) -> Any:
         """Refused: the derivative by every weight is as large as the graph."""
         msg = "backend 'jax' over several devices has no gradients; use one device"
         raise BackendUnavailableError(msg)
