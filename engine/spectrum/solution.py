@@ -12,7 +12,8 @@ STATUS_MEANING = {
     "escalated_float64": "converged only after the solve was repeated in float64",
     "escalated_dense": "converged only after the iteration was replaced by a dense solve",
     "not_converged": "some residual exceeds the tolerance; raise maxiter or use solver='dense'",
-    "precision_limited": "degrees or eigenvalues spread further than the widest dtype of the backend can tell apart",
+    "precision_limited": "degrees spread so far that even float64 cannot place the neurons of least degree, or float64 "
+    "is needed and the backend has none (JAX: enable x64)",
     "fewer_clusters": "k-means left some clusters empty",
     "disconnected": "the graph has at least k connected components; no eigenproblem was solved",
 }
