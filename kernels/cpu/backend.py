@@ -13,11 +13,11 @@ import scipy.sparse as sp
 from netspectra.errors import GraphError
 from netspectra.kernels.backend import KMeansOutput, checked_dtype
 from netspectra.kernels.cpu import draws, jit, lapack, products, sums
+from netspectra.kernels.cpu.edge_gradient import edge_gradient
 from netspectra.kernels.cpu.kmeans import kmeans_restarts
 from netspectra.kernels.cpu.panels import contiguous_panels
 from netspectra.kernels.cpu.scaled import scaled_dense
 from netspectra.kernels.cpu.workers import run_tasks, single_threaded_blas
-from netspectra.kernels.edge_gradient import edge_gradient
 from netspectra.kernels.immediate import Immediate
 from netspectra.kernels.keys import ShuffleKeys
 from netspectra.kernels.memory import available_bytes
@@ -163,7 +163,7 @@ class CpuBackend(Immediate):
         return out
 
     def edge_gradient(self, weights: BlockWeights, rows: Array, cols: Array, U: Array, V: Array) -> Array:
-        return edge_gradient(self.xp, weights, rows, cols, U, V)
+        return edge_gradient(weights, rows, cols, U, V, self.n_threads)
 
     def scaled_dense(
         self, shape: tuple[int, int], blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array

@@ -22,7 +22,7 @@ VERBS = [name for name, value in vars(Backend).items() if callable(value) and no
 
 
 def test_names_lead_to_backends():
-    assert available_backends()[-2:] == ["cpu", "reference"]
+    assert [name for name in available_backends() if name not in ("cuda", "jax")] == ["cpu", "reference"]
     assert isinstance(get_backend("cpu"), CpuBackend)
     assert isinstance(get_backend("reference"), ReferenceBackend)
     assert get_backend() is get_backend("auto") is get_backend("cpu")
@@ -42,7 +42,7 @@ def test_options_belong_to_a_name():
 
 @pytest.mark.parametrize("name", ["gpu", "", "CPU", "cuda:0"])
 def test_an_unknown_name_lists_the_known_ones(name):
-    with pytest.raises(GraphError, match=r"backend must be one of \['auto', 'cuda', 'cpu', 'reference'\]"):
+    with pytest.raises(GraphError, match=r"backend must be one of \['auto', 'cuda', 'cpu', 'jax', 'reference'\]"):
         get_backend(name)
 
 
@@ -50,14 +50,6 @@ def test_an_unknown_name_lists_the_known_ones(name):
 def test_what_is_no_backend_is_refused(thing):
     with pytest.raises(GraphError, match="backend must be a name or a backend object"):
         get_backend(thing)
-
-
-@pytest.mark.parametrize(("name", "library"), [("jax", "JAX")])
-def test_a_planned_backend_says_that_it_is_not_there(name, library):
-    with pytest.raises(BackendUnavailableError, match=rf"'{name}' \({library}\).*use backend='cpu'"):
-        get_backend(name)
-    with pytest.raises(RuntimeError):
-        get_backend(name, device=1)
 
 
 def without_cupy(monkeypatch):
@@ -101,7 +93,7 @@ def test_without_a_gpu_cuda_says_what_is_missing_and_auto_does_without(monkeypat
     lacking(monkeypatch)
     with pytest.raises(BackendUnavailableError, match=rf"backend 'cuda': .*{told}"):
         get_backend("cuda", dtype="float32")
-    assert available_backends() == ["cpu", "reference"]
+    assert "cuda" not in available_backends()
     assert get_backend("auto") is get_backend("cpu")
 
 

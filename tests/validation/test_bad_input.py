@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 from typing import Any
 
 import numpy as np
@@ -123,10 +124,17 @@ def test_a_layer_of_zeros_is_named(name: str, zero: int) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("backend", ["cuda", "jax"])
-def test_a_backend_that_is_not_here_says_what_to_use(monkeypatch: pytest.MonkeyPatch, name: str, backend: str) -> None:
+@pytest.mark.parametrize(("backend", "told"), [("cuda", "use backend='cpu'"), ("jax", "not installed: pip install")])
+def test_a_backend_that_is_not_here_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, name: str, backend: str, told: str
+) -> None:
+    def not_installed(name: str) -> str:
+        raise PackageNotFoundError(name)
+
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(BackendUnavailableError, match=rf"backend '{backend}'.*use backend='cpu'") as caught:
+    monkeypatch.setattr("netspectra.kernels._default", {})
+    monkeypatch.setattr("netspectra.kernels.jax.metadata.version", not_installed)
+    with pytest.raises(BackendUnavailableError, match=rf"backend '{backend}'.*{told}") as caught:
         of_k(name)(backend=backend)
     assert isinstance(caught.value, RuntimeError)
 

@@ -1,0 +1,262 @@
+r"""Clusterability penalty: ``strength / m`` times the sum of eigenvalues 2 to m + 1 of a network's normalized Laplacian.
+
+A small sum means that the network falls apart into m + 1 clusters with little weight between them. Source:
+arXiv:2103.03386 (strength 0.1, m = 3), whose gradient is half the true one: its 0.1 is 0.05 here.
+
+What a framework's binding wraps is a :class:`PenaltyProblem`, fixed by shapes and options, and pure functions of
+weights and of the block that the step before left: :func:`penalty_batch`, :func:`evaluate`, :func:`penalty_gradients`.
+A backend that compiles may trace all three. :func:`require_sound` looks at values and belongs to the host.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
+
+from netspectra.errors import GraphError
+from netspectra.graph.batch import GraphBatch, Structure, make_batch
+from netspectra.graph.dtypes import storage_dtype, widest_dtype, working_dtype
+from netspectra.kernels.backend import Array, Backend
+from netspectra.training.channel_weights import Norm, channel_weights, channel_weights_gradient
+from netspectra.training.gradient import SpectralFactors, block_gradients, spectral_factors
+from netspectra.training.tracking import block_shape, start_block, track
+from netspectra.training.weight_arrays import back_in_dtype
+from netspectra.training.wiring import Orientation, Shapes, wire
+from netspectra.validation import require_choice, require_count, require_seed, require_tolerance
+
+__all__ = [
+    "DEFAULT_MAXITER",
+    "DEFAULT_TOL",
+    "Evaluation",
+    "PenaltyProblem",
+    "cold_shape",
+    "cold_start",
+    "evaluate",
+    "penalty_and_gradients",
+    "penalty_batch",
+    "penalty_gradients",
+    "penalty_options",
+    "penalty_problem",
+    "require_sound",
+]
+
+DEFAULT_TOL = 5e-3
+DEFAULT_MAXITER = 500
+
+
+@dataclass(frozen=True)
+class PenaltyProblem:
+    """What shapes and options fix; hashable, so that a compiler may take it for a constant.
+
+    Attributes
+    ----------
+    structure : Structure
+        Layers of units or channels, and the ends of block i, which is weight i.
+    shapes : tuple of tuple of int
+    n_eigenvalues : int
+    strength : float
+    orientation : {"in-out", "out-in"}
+    norm : {"l1", "l2", "operator-1"}
+        Edge between channels of a convolution.
+    tol : float
+    maxiter : int
+    seed : int
+    """
+
+    structure: Structure
+    shapes: Shapes
+    n_eigenvalues: int
+    strength: float
+    orientation: Orientation
+    norm: Norm
+    tol: float
+    maxiter: int
+    seed: int
+
+    @property
+    def factor(self) -> float:
+        """What the sum of eigenvalues is multiplied with."""
+        return self.strength / self.n_eigenvalues
+
+
+class Evaluation(NamedTuple):
+    """The penalty at some weights, and what its gradient and the next step need.
+
+    Attributes
+    ----------
+    value : array without axes
+    eigenvalues : array, shape (n_eigenvalues,)
+        Numbers 2 to n_eigenvalues + 1, ascending.
+    factors : SpectralFactors
+    block : array, shape (1, size, m)
+        Start of the next step; that of this step where the weights were not finite.
+    residual : array without axes
+        Largest ``|L x - lambda x|``.
+    n_iterations : array without axes, int32
+    """
+
+    value: Array
+    eigenvalues: Array
+    factors: SpectralFactors
+    block: Array
+    residual: Array
+    n_iterations: Array
+
+
+def penalty_problem(
+    shapes: Sequence[Sequence[int]],
+    *,
+    n_eigenvalues: int = 3,
+    strength: float = 0.05,
+    edges: Any = None,
+    orientation: Orientation = "in-out",
+    norm: Norm = "l1",
+    tol: float = DEFAULT_TOL,
+    maxiter: int = DEFAULT_MAXITER,
+    seed: int = 0,
+) -> PenaltyProblem:
+    """Check options and shapes once, before any weight is looked at.
+
+    Raises
+    ------
+    GraphError
+        If the shapes do not fit together, the graph has too few nodes for `n_eigenvalues`, or an option is unknown.
+    """
+    options = penalty_options(n_eigenvalues, strength, norm, tol, maxiter, seed)
+    plain = tuple(tuple(int(size) for size in shape) for shape in shapes)
+    structure = wire(plain, edges, orientation)
+    if options["n_eigenvalues"] >= structure.n_nodes:
+        raise GraphError(_too_many(options["n_eigenvalues"], structure.n_nodes, "nodes"))
+    return PenaltyProblem(structure=structure, shapes=plain, orientation=orientation, **options)
+
+
+def penalty_options(
+    n_eigenvalues: Any, strength: Any, norm: Any, tol: Any, maxiter: Any, seed: Any
+) -> dict[str, Any]:
+    """Options that need no shapes, checked, by their names in :func:`penalty_problem`.
+
+    Raises
+    ------
+    GraphError
+        Naming the option.
+    """
+    if isinstance(strength, bool) or not isinstance(strength, int | float | np.floating) or not math.isfinite(strength):
+        msg = f"strength must be a finite number, got {strength!r}"
+        raise GraphError(msg)
+    return {
+        "n_eigenvalues": require_count("n_eigenvalues", n_eigenvalues, 1),
+        "strength": float(strength),
+        "norm": require_choice("norm", norm, get_args(Norm)),
+        "tol": require_tolerance(tol) or DEFAULT_TOL,
+        "maxiter": require_count("maxiter", maxiter, 1),
+        "seed": require_seed(seed),
+    }
+
+
+def penalty_batch(backend: Backend, problem: PenaltyProblem, weights: Sequence[Array]) -> GraphBatch:
+    """Graph of weights that are on the backend: views of dense ones, channel graphs of convolutions."""
+    blocks = [backend.load_block([_edges(problem, w)], symmetric=False) for w in weights]
+    dtype = working_dtype(widest_dtype([storage_dtype(w) for w in weights])).name
+    return make_batch(backend, problem.structure, blocks, getattr(backend.xp, backend.dtype or dtype), 1)
+
+
+def cold_shape(problem: PenaltyProblem) -> tuple[int, int, int]:
+    """Shape (1, size, m) of the block that goes from step to step."""
+    return 1, *block_shape(problem.structure, problem.n_eigenvalues)
+
+
+def cold_start(backend: Backend, problem: PenaltyProblem, dtype: Any) -> Array:
+    """Keyed random block (1, size, m) for the first step."""
+    return start_block(backend, problem.structure, problem.n_eigenvalues, dtype, problem.seed)
+
+
+def evaluate(problem: PenaltyProblem, batch: GraphBatch, block: Array) -> Evaluation:
+    """Track the eigenpairs from `block` and return the penalty."""
+    xp = batch.backend.xp
+    found = track(batch, problem.n_eigenvalues, block, problem.tol, problem.maxiter)
+    factors = spectral_factors(batch, found.eigenvalues, found.vectors)
+    value = xp.sum(found.eigenvalues) * problem.factor
+    return Evaluation(
+        value, found.eigenvalues[0, :], factors, found.block, found.residual[0], found.n_iterations[0]
+    )
+
+
+def penalty_gradients(
+    problem: PenaltyProblem,
+    batch: GraphBatch,
+    weights: Sequence[Array],
+    factors: SpectralFactors,
+    cotangent: Any = 1.0,
+    chosen: Sequence[int] | None = None,
+) -> list[Array]:
+    """`cotangent` times the derivative of the penalty by each of the weights (those `chosen`), in shape and dtype."""
+    numbers = range(len(weights)) if chosen is None else chosen
+    gradients = block_gradients(batch, factors, cotangent * problem.factor, numbers)
+    return [_by_weight(problem, weights[i], gradient[0, ...]) for i, gradient in zip(numbers, gradients, strict=True)]
+
+
+def penalty_and_gradients(
+    backend: Backend, problem: PenaltyProblem, weights: Sequence[Array], block: Array
+) -> tuple[Evaluation, list[Array]]:
+    """The penalty and its derivative by every weight, in one call."""
+    batch = penalty_batch(backend, problem, weights)
+    found = evaluate(problem, batch, block)
+    return found, penalty_gradients(problem, batch, weights, found.factors)
+
+
+def require_sound(problem: PenaltyProblem, batch: GraphBatch, weights: Sequence[Array]) -> None:
+    """Refuse weights that are not finite, and a graph with too few live nodes, before anything is tracked.
+
+    Raises
+    ------
+    GraphError
+        Naming the weights and what they hold.
+    """
+    backend, xp = batch.backend, batch.backend.xp
+    if not math.isfinite(float(batch.volume[0])):
+        raise GraphError(_diverged(backend, weights))
+    n_live = int(xp.count_nonzero(batch.live))
+    if n_live <= problem.n_eigenvalues:
+        raise GraphError(_too_many(problem.n_eigenvalues, n_live, "nodes with any weight"))
+
+
+def _edges(problem: PenaltyProblem, weight: Array) -> Array:
+    if weight.ndim == 2:
+        return weight
+    return channel_weights(weight, problem.norm, "oihw" if problem.orientation == "out-in" else "hwio")
+
+
+def _by_weight(problem: PenaltyProblem, weight: Array, gradient: Array) -> Array:
+    if weight.ndim == 2:
+        return back_in_dtype(gradient, weight)
+    layout: Any = "oihw" if problem.orientation == "out-in" else "hwio"
+    return channel_weights_gradient(weight, gradient, problem.norm, layout)
+
+
+def _too_many(count: int, nodes: int, which: str) -> str:
+    return (
+        f"n_eigenvalues must be less than the number of {which} ({nodes}), for the first eigenvalue is always 0, got "
+        f"{count}; choose fewer"
+    )
+
+
+def _diverged(backend: Backend, weights: Sequence[Array]) -> str:
+    faults = []
+    for i, weight in enumerate(weights):
+        host = backend.to_numpy(weight)
+        finite = np.isfinite(host)
+        if not finite.all():
+            place = tuple(int(k) for k in np.unravel_index(int(np.argmin(finite)), host.shape))
+            largest = f", the largest finite one {np.abs(host[finite]).max():.3g}" if finite.any() else ""
+            faults.append(
+                f"weights[{i}]: {int((~finite).sum())} of {host.size:,} values are not finite, first {host[place]} at "
+                f"{place}{largest}"
+            )
+    if not faults:
+        faults = ["the weights do not add up to a finite number: their sum overflows"]
+    return (
+        f"the step has diverged: {'; '.join(faults)}. The penalty keeps its last good state; go back to weights before "
+        "this step, or lower the learning rate"
+    )

@@ -1,0 +1,215 @@
+"""The smallest non-trivial eigenpairs of L while the weights move: Rayleigh-Ritz on the last step's block.
+
+Eigenvectors move little between training steps. The block of the step before, wanted columns and guards, is put through
+one product with the new operator, and its Ritz pairs are usually within the tolerance. What the product made of the
+block (``G X``, or ``X + S X``) is the next step's start: a step of subspace iteration that costs nothing. It matters:
+started from X itself, vectors fell behind the weights of a training run (residual 0.1 after 20 steps); from the product
+they kept up (2e-3) without any iteration.
+
+Where that is not enough, the block is improved by locally optimal block steps on ``[X R P]``, as in
+:mod:`netspectra.spectrum.lobpcg` but lean: one Gram matrix and two small ``eigh`` a step, no second orthogonalisation.
+What has not converged after :data:`LEAN_STEPS` of them goes to the general LOBPCG.
+
+All of it is one pure function of fixed shapes: a backend that compiles may trace it.
+"""
+
+from typing import Any, NamedTuple
+
+from netspectra.graph.batch import GraphBatch, Structure
+from netspectra.kernels.backend import Array, Backend
+from netspectra.kernels.keys import stream_keys
+from netspectra.spectrum.lobpcg import lobpcg
+from netspectra.spectrum.orthonormal import inner, projected
+from netspectra.training.operators import FullOperator, ReducedOperator, TrackedOperator, at_least
+
+__all__ = ["Tracked", "block_shape", "start_block", "track"]
+
+LEAN_STEPS = 8
+_MULTIPLE = 4
+"""Columns of a block come in fours: that is what matrix products with few columns are made for."""
+_PER_COLUMN = 3
+"""The bipartite reduction needs that many nodes per column on its smaller side."""
+
+
+class Tracked(NamedTuple):
+    """What one step of training gets, and what it leaves to the next.
+
+    Attributes
+    ----------
+    eigenvalues : array, shape (B, q)
+        Numbers 2 to q + 1 of L, ascending.
+    vectors : array, shape (B, n, q)
+        Unit eigenvectors in node order; rows of isolated nodes are zero.
+    block : array, shape (B, size, m)
+        Start of the next step; the one given where what came out is not finite.
+    residual : array, shape (B,)
+        Largest ``|L x - lambda x|`` of these pairs.
+    n_iterations : array, shape (B,), int32
+        Steps beyond the first Rayleigh-Ritz.
+    """
+
+    eigenvalues: Array
+    vectors: Array
+    block: Array
+    residual: Array
+    n_iterations: Array
+
+
+class _Pairs(NamedTuple):
+    """Ritz vectors X (B, size, m), their images (see :class:`TrackedOperator`), values, largest residual of L."""
+
+    X: Array
+    Y: Array
+    AX: Array
+    theta: Array
+    residual: Array
+    n_iterations: Array
+
+
+class _Moving(NamedTuple):
+    """Ritz pairs, and the directions they came from last, with their images."""
+
+    pairs: _Pairs
+    P: Array
+    YP: Array
+    AP: Array
+
+
+def block_shape(structure: Structure, n_eigenvalues: int) -> tuple[int, int]:
+    """Shape (size, m) of the block that is tracked: the wanted columns and one to four guards."""
+    size = structure.reduced_size if _reduces(structure, n_eigenvalues) else structure.n_nodes
+    return size, min(_width(n_eigenvalues), max(size - 1, 1))
+
+
+def start_block(backend: Backend, structure: Structure, n_eigenvalues: int, dtype: Any, seed: int = 0) -> Array:
+    """Keyed random block (1, size, m) to start from cold."""
+    keys = stream_keys(seed, "start-block", [None])
+    return backend.standard_normals(keys, block_shape(structure, n_eigenvalues), dtype)
+
+
+def track(batch: GraphBatch, n_eigenvalues: int, block: Array, tol: float, maxiter: int) -> Tracked:
+    """Return eigenpairs 2 to ``n_eigenvalues + 1`` of every member's Laplacian.
+
+    Parameters
+    ----------
+    batch : GraphBatch
+    n_eigenvalues : int
+    block : array, shape (B, size, m)
+        That of the step before, or :func:`start_block`; its dtype is worked in.
+    tol : float
+        Bound on the residual of L.
+    maxiter : int
+        Of the general LOBPCG, where it has to help out.
+    """
+    backend, xp, q = batch.backend, batch.backend.xp, n_eigenvalues
+    operator = (ReducedOperator if _reduces(batch.structure, q) else FullOperator)(batch, block.dtype)
+    step = _Step(backend, operator, q, tol)
+    pairs = step.begin(block)
+    pairs = backend.cond(xp.any(pairs.residual > tol), lambda s: _improve(step, s, maxiter), lambda s: s, pairs)
+    vectors, values = operator.unit_vectors(pairs.X[:, :, :q], pairs.Y[:, :, :q], pairs.theta[:, :q])
+    following = _where(xp, xp.isfinite(pairs.residual), operator.powered(pairs.X, pairs.AX), block)
+    return Tracked(1.0 - values, vectors, following, pairs.residual, pairs.n_iterations)
+
+
+def _improve(step: "_Step", pairs: _Pairs, maxiter: int) -> _Pairs:
+    """Lean steps, then the general LOBPCG for what they could not finish."""
+    backend, operator = step.backend, step.operator
+    xp = backend.xp
+    none, no_image = xp.zeros_like(pairs.X), xp.zeros_like(pairs.Y)
+    pairs = backend.while_loop(step.goes_on, step, _Moving(pairs, none, no_image, none)).pairs
+
+    def generally(s: _Pairs) -> _Pairs:
+        found = lobpcg(
+            backend,
+            lambda X: operator.images(X)[1],
+            s.X,
+            operator.trivial,
+            step.n_wanted,
+            lambda theta: operator.tolerance(theta, step.tol),
+            maxiter,
+        )
+        return step.begin(found.best)._replace(n_iterations=s.n_iterations + found.n_iterations)
+
+    return backend.cond(xp.any(pairs.residual > step.tol), generally, lambda s: s, pairs)
+
+
+def _width(n_eigenvalues: int) -> int:
+    return -(-(n_eigenvalues + 1) // _MULTIPLE) * _MULTIPLE
+
+
+def _reduces(structure: Structure, n_eigenvalues: int) -> bool:
+    """Whether the graph is bipartite, with a smaller side large enough to have the wanted eigenvalues below 1."""
+    return structure.sides is not None and structure.reduced_size >= _PER_COLUMN * _width(n_eigenvalues)
+
+
+class _Step:
+    """One lean step of every member that has not converged."""
+
+    def __init__(self, backend: Backend, operator: TrackedOperator, n_wanted: int, tol: float) -> None:
+        self.backend, self.operator, self.n_wanted, self.tol = backend, operator, n_wanted, tol
+
+    def begin(self, X: Array) -> _Pairs:
+        """Rayleigh-Ritz on the span of X, whose columns need not be orthonormal."""
+        xp = self.backend.xp
+        X = self._admitted(X)
+        Y, AX = self.operator.images(X)
+        C, theta = self._ritz(X, AX, X.shape[2])
+        X, Y, AX = xp.matmul(X, C), xp.matmul(Y, C), xp.matmul(AX, C)
+        none = xp.zeros((X.shape[0],), dtype=xp.int32)
+        return _Pairs(X, Y, AX, theta, self._residual(X, AX, theta), none)
+
+    def goes_on(self, s: _Moving) -> Array:
+        """Whether any member needs another step; one whose numbers are not finite does not."""
+        return self.backend.xp.any(self._active(s))
+
+    def __call__(self, s: _Moving) -> _Moving:
+        xp, old = self.backend.xp, s.pairs
+        m = old.X.shape[2]
+        R = self._admitted(old.AX - old.X * old.theta[:, None, :])
+        YR, AR = self.operator.images(R)
+        bases = [xp.concat(parts, axis=2) for parts in ((old.X, R, s.P), (old.Y, YR, s.YP), (old.AX, AR, s.AP))]
+        C, theta = self._ritz(bases[0], bases[2], m)
+        X, Y, AX = (xp.matmul(A, C) for A in bases)
+        moved = [xp.matmul(A[:, :, m:], C[:, m:, :]) for A in bases]
+        active = self._active(s)
+        new = _Pairs(X, Y, AX, theta, self._residual(X, AX, theta), old.n_iterations + 1)
+        kept = (_where(xp, active, a, b) for a, b in zip((*new, *moved), (*old, s.P, s.YP, s.AP), strict=True))
+        *parts, P, YP, AP = kept
+        return _Moving(_Pairs(*parts), P, YP, AP)
+
+    def _active(self, s: _Moving) -> Array:
+        return (s.pairs.residual > self.tol) & (s.pairs.n_iterations < LEAN_STEPS)
+
+    def _admitted(self, X: Array) -> Array:
+        """X without its part along the trivial vector, and without rows of isolated nodes."""
+        X, trivial = X * self.operator.mask, self.operator.trivial
+        return X - self.backend.xp.matmul(trivial, inner(self.backend, trivial, X))
+
+    def _residual(self, X: Array, AX: Array, theta: Array) -> Array:
+        xp, q = self.backend.xp, self.n_wanted
+        theta = theta[:, :q]
+        R = AX[:, :, :q] - X[:, :, :q] * theta[:, None, :]
+        norms = xp.sqrt(xp.linalg.diagonal(inner(self.backend, R, R)))
+        return xp.max(norms / self.operator.tolerance(theta, 1.0), axis=1)
+
+    def _ritz(self, Q: Array, AQ: Array, m: int) -> tuple[Array, Array]:
+        """Coefficients (B, c, m) of the m largest Ritz pairs in a basis Q of any Gram matrix, and their values.
+
+        Directions that are dependent to rounding are left out; where fewer than m are left, the last are zero.
+        """
+        xp, eigh = self.backend.xp, self.backend.eigh
+        tiny, dependent = float(xp.finfo(Q.dtype).smallest_normal), float(xp.finfo(Q.dtype).eps) ** 0.5
+        M, H = inner(self.backend, Q, Q), projected(self.backend, Q, AQ)
+        unit = 1.0 / xp.sqrt(at_least(xp, xp.linalg.diagonal(M), tiny))
+        values, E = eigh(M * unit[:, :, None] * unit[:, None, :])
+        roots = xp.sqrt(at_least(xp, values, dependent))
+        E = E * unit[:, :, None] * xp.where(values > dependent, 1.0 / roots, xp.zeros_like(roots))[:, None, :]
+        # Of A + I, whose spectrum is in [0, 2]: a direction that was left out has 0, and is never chosen before others.
+        theta, C = eigh(xp.matmul(xp.matrix_transpose(E), xp.matmul(H + M, E)))
+        first = Q.shape[2] - m
+        theta, C = xp.flip(theta[:, first:], axis=1), xp.flip(C[:, :, first:], axis=2)
+        return xp.matmul(E, C), theta - 1.0
+
+
+def _where(xp: Any, active: Array, new: Array, old: Array) -> Array:
+    return xp.where(xp.reshape(active, (-1, *([1] * (new.ndim - 1)))), new, old)
