@@ -11,6 +11,7 @@ import numpy as np
 
 from netspectra.kernels.cpu.jit import compiled
 from netspectra.kernels.cpu.panels import PANEL_ELEMENTS
+from netspectra.kernels.cpu.skinny import add_skinny, is_skinny
 from netspectra.kernels.cpu.workers import run_tasks
 from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 
@@ -59,11 +60,14 @@ def _dense_product(
     W = weights.member(member)
     if W.flags.f_contiguous and not W.flags.c_contiguous:  # read along memory: the transpose, ends exchanged
         W, x_source, x_target, y_source, y_target = W.T, x_target, x_source, y_target, y_source
+    x = x_target if x_target is not None else x_source
+    assert x is not None
+    if is_skinny(W, x):
+        add_skinny(W, x_source, x_target, y_source, y_target)
+        return
     m, n = W.shape
     n_groups = int(np.clip(m * n // GROUP_ELEMENTS, 1, MAX_GROUPS))
     bounds = [m * g // n_groups for g in range(n_groups + 1)]
-    x = x_target if x_target is not None else x_source
-    assert x is not None
 
     def run(group: int) -> Array | None:
         total = None if x_source is None else np.zeros((n, x.shape[1]), x.dtype)
