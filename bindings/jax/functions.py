@@ -93,32 +93,20 @@ def lobpcg(
     if start.ndim != 3 or start.shape[2] <= count:
         msg = f"start must have shape (B, n, m) with m > n_wanted={count}, got {start.shape}"
         raise GraphError(msg)
+    limit = require_count("maxiter", maxiter, 1)
     if callable(operator):
         if norm_bound is None:
             msg = "norm_bound is needed with a callable operator: an upper bound on its norm"
             raise GraphError(msg)
-        apply = operator
-    else:
-        matrix = jnp.asarray(operator)
-        if matrix.shape != (start.shape[0], start.shape[1], start.shape[1]):
-            msg = f"operator must have shape (B, n, n) for start (B, n, m) {start.shape}, got {matrix.shape}"
-            raise GraphError(msg)
-        norm_bound = jnp.max(jnp.sum(jnp.abs(matrix), axis=2), axis=1) if norm_bound is None else norm_bound
-        apply = _product(matrix)
+        bound = jnp.broadcast_to(jnp.asarray(norm_bound, start.dtype), (start.shape[0],))
+        return _largest(operator, start, bound, count, tolerance, limit)
+    matrix = jnp.asarray(operator)
+    if matrix.shape != (start.shape[0], start.shape[1], start.shape[1]):
+        msg = f"operator must have shape (B, n, n) for start (B, n, m) {start.shape}, got {matrix.shape}"
+        raise GraphError(msg)
+    norm_bound = jnp.max(jnp.sum(jnp.abs(matrix), axis=2), axis=1) if norm_bound is None else norm_bound
     bound = jnp.broadcast_to(jnp.asarray(norm_bound, start.dtype), (start.shape[0],))
-    scale = jnp.where(bound > 0, bound, 1)[:, None, None]
-    state = engine_lobpcg(
-        _backend(),
-        lambda X: apply(X) / scale,
-        start,
-        jnp.zeros((*start.shape[:2], 1), start.dtype),
-        count,
-        lambda values: jnp.full_like(values, tolerance),
-        require_count("maxiter", maxiter, 1),
-    )
-    values, vectors = state.best_values[:, :count] * scale[:, 0], state.best[:, :, :count]
-    residual = jnp.linalg.norm(apply(vectors) - vectors * values[:, None, :], axis=1)
-    return LobpcgResult(values, vectors, residual, state.n_iterations, state.best_error <= 1)
+    return _backend().run(_largest_of_matrix, matrix, start, bound, count, tolerance, limit)
 
 
 def laplacian_eigenpairs(
@@ -159,20 +147,8 @@ def laplacian_eigenpairs(
     members = [None] * batch.n_members
     keys = stream_keys(require_seed(seed), "start-block", members)
     start = batch.backend.standard_normals(keys, (operator.size, block_width(count, operator.size)), batch.dtype)
-    tolerance = require_tolerance(tol) or 1e-5
-    state = engine_lobpcg(
-        batch.backend,
-        operator.apply,
-        start * operator.mask(batch.dtype),
-        operator.trivial(batch.dtype),
-        count - 1,
-        lambda values: jnp.full_like(values, tolerance),
-        require_count("maxiter", maxiter, 1),
-    )
-    found = to_laplacian(operator, state.best_values, state.best, count, state.n_iterations)
-    return LobpcgResult(
-        found.eigenvalues, found.vectors, found.residual_norms, state.n_iterations, state.best_error <= 1
-    )
+    tolerance, limit = require_tolerance(tol) or 1e-5, require_count("maxiter", maxiter, 1)
+    return batch.backend.run(_smallest_of_laplacian, batch, start, count, tolerance, limit)
 
 
 def kmeans(
@@ -257,8 +233,49 @@ def _backend() -> Backend:
     return get_backend("jax")
 
 
-def _product(matrix: Array) -> Callable[[Array], Array]:
-    return lambda X: jnp.matmul(matrix, X, precision=jax.lax.Precision.HIGHEST)
+def _largest(
+    apply: Callable[[Array], Array], start: Array, bound: Array, count: int, tolerance: float, maxiter: int
+) -> LobpcgResult:
+    """LOBPCG of the operators divided by the bound on their norms: the engine's spectra are in [-1, 1]."""
+    scale = jnp.where(bound > 0, bound, 1)[:, None, None]
+    state = engine_lobpcg(
+        _backend(),
+        lambda X: apply(X) / scale,
+        start,
+        jnp.zeros((*start.shape[:2], 1), start.dtype),
+        count,
+        lambda values: jnp.full_like(values, tolerance),
+        maxiter,
+    )
+    values, vectors = state.best_values[:, :count] * scale[:, 0], state.best[:, :, :count]
+    residual = jnp.linalg.norm(apply(vectors) - vectors * values[:, None, :], axis=1)
+    return LobpcgResult(values, vectors, residual, state.n_iterations, state.best_error <= 1)
+
+
+def _largest_of_matrix(
+    matrix: Array, start: Array, bound: Array, count: int, tolerance: float, maxiter: int
+) -> LobpcgResult:
+    def product(X: Array) -> Array:
+        return jnp.matmul(matrix, X, precision=jax.lax.Precision.HIGHEST)
+
+    return _largest(product, start, bound, count, tolerance, maxiter)
+
+
+def _smallest_of_laplacian(batch: GraphBatch, start: Array, count: int, tolerance: float, maxiter: int) -> LobpcgResult:
+    operator = NormalizedAdjacency(batch)
+    state = engine_lobpcg(
+        batch.backend,
+        operator.apply,
+        start * operator.mask(batch.dtype),
+        operator.trivial(batch.dtype),
+        count - 1,
+        lambda values: jnp.full_like(values, tolerance),
+        maxiter,
+    )
+    found = to_laplacian(operator, state.best_values, state.best, count, state.n_iterations)
+    return LobpcgResult(
+        found.eigenvalues, found.vectors, found.residual_norms, state.n_iterations, state.best_error <= 1
+    )
 
 
 def _batch(weights: Sequence[Any], edges: Any, orientation: Orientation) -> GraphBatch:
@@ -266,7 +283,7 @@ def _batch(weights: Sequence[Any], edges: Any, orientation: Orientation) -> Grap
     arrays = [jnp.asarray(weight) for weight in weights]
     arrays = [w if jnp.issubdtype(w.dtype, jnp.floating) else w.astype(float) for w in arrays]
     members = {w.shape[0] if w.ndim == 3 else 1 for w in arrays}
-    if any(w.ndim not in (2, 3) for w in arrays) or len(members) > 1:
+    if arrays and ({w.ndim for w in arrays} not in ({2}, {3}) or len(members) > 1):
         msg = (
             "weights must all have shape (n_in, n_out), or all (B, n_in, n_out) with one B, got "
             f"{[w.shape for w in arrays]}"

@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from netspectra.errors import GraphError
-from netspectra.kernels import Backend, get_backend
+from netspectra.kernels import get_backend
 from netspectra.training.channel_weights import Norm
 from netspectra.training.penalty import (
     DEFAULT_MAXITER,
@@ -128,10 +128,8 @@ def clusterability_penalty(
         [w.shape for w in arrays], n_eigenvalues=n_eigenvalues, strength=1.0, edges=edges, orientation=orientation,
         norm=norm, tol=tol, maxiter=maxiter, seed=seed,
     )  # fmt: skip
-    backend = get_backend("jax")
-    if not any(isinstance(w, jax.core.Tracer) for w in arrays):
-        require_sound(problem, penalty_batch(backend, problem, arrays), arrays)
-    block = _start(backend, problem, arrays) if state is None else _checked_block(problem, state)
+    _look(problem, arrays)
+    block = _start(problem, arrays) if state is None else _checked_block(problem, state)
     value, found = _penalty(problem, arrays, jax.lax.stop_gradient(block))
     return jnp.asarray(strength, value.dtype) * value, PenaltyState(*jax.lax.stop_gradient(found))
 
@@ -152,7 +150,7 @@ def penalty_state(
     problem = penalty_problem(
         [w.shape for w in arrays], n_eigenvalues=n_eigenvalues, edges=edges, orientation=orientation, seed=seed
     )
-    block = _start(get_backend("jax"), problem, arrays)
+    block = _start(problem, arrays)
     unknown = jnp.full((problem.n_eigenvalues,), jnp.nan, block.dtype)
     return PenaltyState(block, unknown, jnp.asarray(jnp.inf, block.dtype), jnp.asarray(0, jnp.int32))
 
@@ -165,14 +163,30 @@ def keep_zeros(weights: Any) -> Any:
     return jax.tree.map(lambda w: jnp.where(w != 0, w, jax.lax.stop_gradient(w)), weights)
 
 
+def _look(problem: PenaltyProblem, weights: list[Array]) -> None:
+    """Refuse weights that are not finite, wherever their values can be seen: outside of ``jit``."""
+    if not any(isinstance(w, jax.core.Tracer) for w in weights):
+        require_sound(problem, penalty_batch(get_backend("jax"), problem, weights), weights)
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _penalty(problem: PenaltyProblem, weights: list[Array], block: Array) -> tuple[Array, PenaltyState]:
-    batch = penalty_batch(get_backend("jax"), problem, weights)
-    found = evaluate(problem, batch, block)
+    return _value(problem, weights, block)
+
+
+@partial(jax.jit, static_argnums=0)  # for those who call it outside of a jit of their own
+def _value(problem: PenaltyProblem, weights: list[Array], block: Array) -> tuple[Array, PenaltyState]:
+    found = evaluate(problem, penalty_batch(get_backend("jax"), problem, weights), block)
     return found.value, PenaltyState(found.block, found.eigenvalues, found.residual, found.n_iterations)
 
 
 def _forward(problem: PenaltyProblem, weights: list[Array], block: Array) -> tuple[Any, list[Array]]:
+    _look(problem, weights)  # grad hands tracers to the caller above, and values to this rule
+    return _value_and_gradients(problem, weights, block)
+
+
+@partial(jax.jit, static_argnums=0)
+def _value_and_gradients(problem: PenaltyProblem, weights: list[Array], block: Array) -> tuple[Any, list[Array]]:
     found, gradients = penalty_and_gradients(get_backend("jax"), problem, weights, block)
     state = PenaltyState(found.block, found.eigenvalues, found.residual, found.n_iterations)
     return (found.value, state), gradients
@@ -186,8 +200,9 @@ def _backward(problem: PenaltyProblem, gradients: list[Array], cotangents: Any) 
 _penalty.defvjp(_forward, _backward)
 
 
-def _start(backend: Backend, problem: PenaltyProblem, weights: list[Array]) -> Array:
+def _start(problem: PenaltyProblem, weights: list[Array]) -> Array:
     """Cold block in the dtype the penalty works in."""
+    backend = get_backend("jax")
     wide = any(w.dtype == jnp.float64 for w in weights)
     block: Array = cold_start(backend, problem, backend.xp.float64 if wide else backend.xp.float32)
     return block

@@ -35,18 +35,18 @@ def cluster_batch(
 
     `seeds` and `replicates` (None: the real network), length B, key each member's random numbers.
     """
-    xp, n_clusters = batch.backend.xp, recipe.n_clusters
-    points = embed(batch, solution.vectors)
+    xp, n_clusters, run = batch.backend.xp, recipe.n_clusters, batch.backend.run
+    points = run(embed, batch, solution.vectors)
     found = kmeans(batch, points, recipe, seeds, replicates)
     if recipe.select == "inertia":
         labels = found.labels[:, 0, :]
-        volumes = cluster_volumes(batch, labels, n_clusters)
-        return Clustering(labels, ncut_of(batch, volumes), xp.min(found.inertia, axis=1), volumes)
+        volumes = run(cluster_volumes, batch, labels, n_clusters)
+        return Clustering(labels, run(ncut_of, batch, volumes), xp.min(found.inertia, axis=1), volumes)
     best: Any = None
     for restart in range(recipe.n_init):
         labels = found.labels[:, restart, :]
-        volumes = cluster_volumes(batch, labels, n_clusters)
-        this = Clustering(labels, ncut_of(batch, volumes), found.inertia[:, restart], volumes)
+        volumes = run(cluster_volumes, batch, labels, n_clusters)
+        this = Clustering(labels, run(ncut_of, batch, volumes), found.inertia[:, restart], volumes)
         best = this if best is None else _better(xp, this, best)
     return best  # type: ignore[no-any-return]
 

@@ -46,7 +46,7 @@ def kmeans(
     backend, xp = batch.backend, batch.backend.xp
     keys = np.concatenate([stream_keys(s, "k-means", [i]) for s, i in zip(seeds, replicates, strict=True)])
     spread = _is_spread(batch, points) if recipe.dtype == "float32" else [True] * batch.n_members
-    points = centred(batch, points)
+    points = backend.run(centred, batch, points)
     n_live = xp.sum(xp.astype(batch.live, xp.float64), axis=1)
     tol = RELATIVE_TOL * xp.sum(points * points, axis=(1, 2)) / n_live / recipe.n_clusters
     parts, order = [], []

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from netspectra.errors import GraphError
+from netspectra.errors import GraphError, LimitError
 from netspectra.graph.dtypes import working_dtype
 from netspectra.graph.layer_graph import LayerGraph
 from netspectra.kernels.backend import Array, Backend
@@ -169,6 +169,8 @@ def load_batch(graphs: Sequence[LayerGraph], backend: Backend) -> GraphBatch:
     ------
     GraphError
         If there are none, if their layers, blocks or storage differ, or if their weights overflow when added up.
+    LimitError
+        If they overflow float32 on a backend that has no float64.
     """
     if not graphs:
         msg = "expected at least one graph, got an empty sequence"
@@ -184,6 +186,12 @@ def load_batch(graphs: Sequence[LayerGraph], backend: Backend) -> GraphBatch:
     dtype = getattr(backend.xp, backend.dtype or working_dtype(first.dtype).name)
     batch = make_batch(backend, structure, weights, dtype, len(graphs))
     if not bool(backend.xp.all(backend.xp.isfinite(batch.volume))):
+        if not backend.has_64_bit:
+            msg = (
+                f"graph: the weights add up to more than float32 holds, and backend {backend.name!r} has no float64 "
+                "here; divide them by a common factor, enable it (JAX: x64, jax_enable_x64), or use backend='cpu'"
+            )
+            raise LimitError(msg)
         msg = (
             "graph: the weights do not add up to a finite number: their sum overflows float64 (divide them by a common "
             "factor), or an array changed after the graph was made (weights are views)"

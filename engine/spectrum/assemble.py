@@ -68,7 +68,7 @@ def _following(operator: SymmetricOperator, values: Array, k: int) -> Array:
     """The k-th of `values`; NaN where there is none, or only what was moved out of the way."""
     xp = operator.batch.backend.xp
     nan = xp.full((values.shape[0],), xp.nan, dtype=values.dtype)
-    return xp.where(values[:, k - 1] >= -1.5, values[:, k - 1], nan) if values.shape[1] >= k else nan
+    return xp.where(values[:, k - 1] >= -1.1, values[:, k - 1], nan) if values.shape[1] >= k else nan
 
 
 def _symmetric_ritz(operator: SymmetricOperator, X: Array) -> tuple[Array, Array, Array]:

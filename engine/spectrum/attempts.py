@@ -52,8 +52,8 @@ def try_dense(operator: SymmetricOperator, k: int, plan: SolverPlan, replicates:
     batch, bipartite = operator.batch, isinstance(operator, BipartiteGram)
     if bipartite and min(k, operator.size - 1) < k:
         return _unsolved(batch, k, plan.dtype)
-    outcome = batch.backend.run(_dense_outcome, batch, bipartite, k, plan, _out_of_range(batch, plan.dtype))
-    return _judged(batch, outcome)
+    outside = _out_of_range(batch, plan.dtype)
+    return _judged(batch, batch.backend.run(_dense_outcome, batch, bipartite, k, replace(plan, seed=0), outside))
 
 
 def try_lobpcg(operator: SymmetricOperator, k: int, plan: SolverPlan, replicates: Replicates) -> Solution:
@@ -64,6 +64,7 @@ def try_lobpcg(operator: SymmetricOperator, k: int, plan: SolverPlan, replicates
     keys = stream_keys(plan.seed, "start-block", replicates)
     start = batch.backend.standard_normals(keys, (operator.size, block_width(k, operator.size)), plan.dtype)
     outside = plan.explicit and _out_of_range(batch, plan.dtype)
+    plan = replace(plan, seed=0)  # it is in the start; another seed needs no other program
     return _judged(batch, batch.backend.run(_lobpcg_outcome, batch, bipartite, k, plan, start, outside))
 
 

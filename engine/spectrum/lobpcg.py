@@ -170,7 +170,9 @@ class _Step:
         xp = self.backend.xp
         H = projected(self.backend, Q, AQ)
         filled = xp.astype(xp.sum(Q * Q, axis=1) > 0.5, Q.dtype)
-        H = H - 4 * (1 - filled)[:, :, None] * xp.eye(Q.shape[2], dtype=Q.dtype)  # never chosen: the spectrum is >= -1
+        # Never chosen, for the spectrum is >= -1; and not much farther, or a float32 eigh loses digits: with 4 instead
+        # LOBPCG took two to four times as many iterations on JAX.
+        H = H - 1.25 * (1 - filled)[:, :, None] * xp.eye(Q.shape[2], dtype=Q.dtype)
         values, vectors = self.backend.eigh(H)
         C = vectors[:, :, Q.shape[2] - m :] * filled[:, :, None]
         return xp.flip(C, axis=2), xp.flip(values[:, Q.shape[2] - m :], axis=1)

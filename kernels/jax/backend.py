@@ -152,15 +152,14 @@ class JaxBackend:
     def wave_size(self, bytes_per_replicate: int, memory_limit: int | None, *, iterated: bool) -> int:
         """As many as the limit, or the device by its model, has room for; on a CPU no more than a few."""
         del iterated
+        self._require_one_device()
         room = WAVE_SHARE * total_bytes(self._device) if memory_limit is None else memory_limit
         largest = CPU_WAVE if self._on_cpu else LARGEST_WAVE
         return int(min(largest, room // max(1, bytes_per_replicate)))
 
     def map_replicates(self, solve: "Callable[[Backend, list[int]], R]", replicates: Sequence[int]) -> list[R]:
         """The whole wave is one batch. Raises MemoryError where it does not fit."""
-        if self._spread is not None:
-            msg = "backend 'jax' over several devices draws no null networks; use one device, or backend='cpu'"
-            raise BackendUnavailableError(msg)
+        self._require_one_device()
         try:
             return [solve(self, list(replicates))]
         except Exception as error:
@@ -170,6 +169,11 @@ class JaxBackend:
         # Outside the handler, because the exception holds the frames that hold the arrays.
         msg = f"{self.device}: a wave of {len(replicates)} replicates does not fit ({reason})"
         raise MemoryError(msg)
+
+    def _require_one_device(self) -> None:
+        if self._spread is not None:
+            msg = "backend 'jax' over several devices draws no null networks; use one device, or backend='cpu'"
+            raise BackendUnavailableError(msg)
 
     def run(self, function: Callable[..., T], *arguments: Any) -> T:
         return self._compiler.run(function, *arguments)

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 import scipy.sparse as sp
 
@@ -32,10 +33,11 @@ def narrow_host(values: Any) -> "np.ndarray[Any, Any]":
     """Host array in a dtype that JAX has; refused where a number would be lost."""
     host = np.asarray(values)
     narrow = np.dtype(narrowed(host.dtype))
-    if narrow == host.dtype:
-        return host
-    _require_kept(host, narrow)
-    return host.astype(narrow)
+    if narrow != host.dtype:
+        _require_kept(host, narrow)
+        host = host.astype(narrow)
+    _require_normal(host)
+    return host
 
 
 def load_block(members: Sequence[Any], put: Callable[[Any], Any], *, symmetric: bool) -> BlockWeights:
@@ -73,5 +75,21 @@ def _require_kept(host: "np.ndarray[Any, Any]", narrow: "np.dtype[Any]") -> None
             msg = (
                 f"backend 'jax' has no 64-bit numbers here, and some of {host.dtype} do not fit {narrow}: {ENABLE}, "
                 "or use backend='cpu'"
+            )
+            raise LimitError(msg)
+
+
+def _require_normal(host: "np.ndarray[Any, Any]") -> None:
+    """Refuse subnormal numbers, which XLA takes for zero on a CPU; float16 is widened before anything is done to it."""
+    if host.dtype not in (np.dtype(np.float32), np.dtype(np.float64), np.dtype(ml_dtypes.bfloat16)):
+        return
+    least = ml_dtypes.finfo(host.dtype).smallest_normal
+    flat = host.reshape(-1)
+    for first in range(0, flat.size, _PANEL):
+        size = np.abs(flat[first : first + _PANEL])
+        if np.any((size > 0) & (size < least)):
+            msg = (
+                f"some weights are subnormal numbers (below {float(least):.2g}), which XLA takes for zero; multiply "
+                "all weights by a common factor, which changes no n-cut, or use backend='cpu'"
             )
             raise LimitError(msg)

@@ -323,7 +323,6 @@ def test_a_diverged_step_outside_jit_raises_once_with_its_values(own, network):
     assert float(again) == pytest.approx(penalty_of(weights), rel=1e-3)
 
 
-@pytest.mark.xfail(reason="grad hands tracers over, and so nobody looks", strict=True)
 def test_a_diverged_step_outside_jit_raises_under_grad_too(own, network):
     """``grad`` traces, yet outside ``jit`` the values are there to be told."""
     import jax
@@ -335,7 +334,6 @@ def test_a_diverged_step_outside_jit_raises_under_grad_too(own, network):
         jax.value_and_grad(own.clusterability_penalty, has_aux=True)(bad, state=own.penalty_state(weights))
 
 
-@pytest.mark.xfail(reason="outside jit every step compiles its loops anew: seconds", strict=True)
 def test_steps_outside_jit_are_compiled_once(own, network, caplog):
     import jax
 

@@ -97,7 +97,6 @@ def test_weights_beyond_float32_are_refused(on_jax, scale):
             call()
 
 
-@pytest.mark.xfail(reason="XLA on the CPU takes subnormal numbers for zero, and nobody says so", strict=True)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_weights_that_the_device_takes_for_zero_are_not_lost_silently(on_jax, dtype):
     """A neuron whose weights are 1e-40 has a cluster on the CPU; it must not become an isolated node here."""
@@ -108,7 +107,6 @@ def test_weights_that_the_device_takes_for_zero_are_not_lost_silently(on_jax, dt
     assert not part.converged
 
 
-@pytest.mark.xfail(reason="the message speaks of float64, where 32 bits are at fault", strict=True)
 def test_a_volume_beyond_float32_names_the_limit(on_jax):
     graph = chain_of(lambda rng, shape: 1e37 * ones(rng, shape))
     assert ns.eigenpairs(graph, K, backend="cpu").converged

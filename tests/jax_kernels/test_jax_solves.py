@@ -98,7 +98,6 @@ def test_it_is_compiled_once_for_all_weights_of_a_shape(on_jax):
     assert (first[0].eigenvalues[1:] != second[0].eigenvalues[1:]).all()
 
 
-@pytest.mark.xfail(reason="the seed is part of what a program is compiled for", strict=True)
 def test_another_seed_needs_no_compilation(on_jax):
     graph = CHAINS["random"].graph(F32)
     ns.eigenpairs(graph, K, solver="dense", seed=0, backend=on_jax)

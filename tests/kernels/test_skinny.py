@@ -22,10 +22,19 @@ def test_products_are_those_of_numpy(dtype: str, width: int, shape: tuple[int, i
     np.testing.assert_allclose(y_target[0], np.abs(W).T @ x[0], rtol=0, atol=bound * np.abs(x).max() * np.abs(W).max())
 
 
+def test_16_bit_weights_are_widened_first() -> None:
+    rng = np.random.default_rng(0)
+    W, x = rng.standard_normal((30, 20)).astype(np.float16), rng.standard_normal((1, 20, 4)).astype(np.float32)
+    found, _ = get_backend("cpu").block_product(DenseWeights(W[None]), None, x)
+    same, _ = get_backend("cpu").block_product(DenseWeights(W[None].astype(np.float32)), None, x)
+    np.testing.assert_array_equal(found, same)
+
+
 def test_who_is_skinny() -> None:
     W = np.ones((8, 8), np.float32)
     assert is_skinny(W, np.ones((8, 8), np.float32))
     assert not is_skinny(W, np.ones((8, 9), np.float32))
-    assert not is_skinny(W, np.ones((8, 4)))
-    assert not is_skinny(W.astype(np.float16), np.ones((8, 4), np.float16))
+    assert is_skinny(W.astype(np.float16), np.ones((8, 4)))
+    assert not is_skinny(W, np.ones((8, 4), np.float16))
+    assert not is_skinny(W[:, ::2], np.ones((4, 4), np.float32))
     assert not is_skinny(np.ones((2, LARGEST), np.float32), np.ones((LARGEST, 4), np.float32))
