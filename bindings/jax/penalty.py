@@ -96,8 +96,9 @@ def clusterability_penalty(
     orientation : {"in-out", "out-in"}
     norm : {"l1", "l2", "operator-1"}
         Edge between channels of a convolution, of its kernel slice.
-    tol : float, default 1e-3
-        Bound on ``|L x - lambda x|``. The error of an eigenvalue goes with its square.
+    tol : float, default 5e-3
+        Bound on ``|L x - lambda x|``. The error of an eigenvalue goes with its square; what following the weights of a
+        training run gives at that bound is told at :class:`netspectra.bindings.pytorch.ClusterabilityPenalty`.
     maxiter : int, default 500
         Of the eigensolver, where a step needs more than the warm start.
     seed : int, default 0
