@@ -1,18 +1,20 @@
 """The clusterability penalty as a PyTorch module: a closed-form gradient, warm-started from step to step.
 
-    penalty = ClusterabilityPenalty(n_eigenvalues=3, strength=0.05)
-    loss = task_loss + penalty([layer.weight for layer in layers])
+penalty = ClusterabilityPenalty(n_eigenvalues=3, strength=0.05)
+loss = task_loss + penalty([layer.weight for layer in layers])
 """
 
+import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from netspectra.bindings.pytorch.arrays import from_backend, machine_of, require_alike, to_backend
+from netspectra.bindings.pytorch.arrays import device_scope, from_backend, machine_of, require_alike, to_backend
 from netspectra.bindings.pytorch.zeros import KeptZeros
 from netspectra.errors import GraphError
-from netspectra.kernels import Backend
+from netspectra.graph.batch import GraphBatch
+from netspectra.training.gradient import SpectralFactors
 from netspectra.training.penalty import (
     DEFAULT_MAXITER,
     DEFAULT_TOL,
@@ -24,13 +26,14 @@ from netspectra.training.penalty import (
     penalty_gradients,
     penalty_options,
     penalty_problem,
+    require_finite,
     require_sound,
 )
 
 __all__ = ["ClusterabilityPenalty"]
 
 
-class ClusterabilityPenalty(torch.nn.Module):
+class ClusterabilityPenalty(torch.nn.Module):  # type: ignore[misc]
     """``strength / n_eigenvalues`` times the sum of Laplacian eigenvalues 2 to ``n_eigenvalues + 1`` of a network.
 
     Called with the weights of its layers in PyTorch's orientation, ``(n_out, n_in)`` or ``(n_out, n_in, *spatial)``,
@@ -50,7 +53,7 @@ class ClusterabilityPenalty(torch.nn.Module):
         gradient's with ``tol / gap``. Measured on 784-256x4-10 (Adam, batch 128): with 5e-3 no step iterated after the
         first 20, the residual settled at 1e-3, and the gradient was within 5% of the exact one after 5 steps, within
         1% after 40 and 0.3% after 100; a batch's own noise is larger. Take 1e-10 and float64 weights to test against
-        differences.
+        differences; in float32 nothing below 4e-6 is asked for.
     maxiter : int, default 500
         Of the eigensolver, where a step needs more than the warm start.
     keep_zeros : bool, default False
@@ -101,16 +104,15 @@ class ClusterabilityPenalty(torch.nn.Module):
     ) -> None:
         super().__init__()
         self._options = penalty_options(n_eigenvalues, strength, norm, tol, maxiter, seed)
-        self._edges = None if edges is None else tuple(tuple(pair) for pair in edges)
+        self._edges = edges
         self._backend = backend
         self._problem: PenaltyProblem | None = None
+        self._cold_shape: tuple[int, ...] = ()
         self._zeros = KeptZeros() if keep_zeros else None
         self.register_buffer("_block", None, persistent=False)
-        self.eigenvalues: Any = None
-        self.residual: float | None = None
-        self.n_iterations: int | None = None
+        self._last: tuple[Any, float | None, int | None] = None, None, None
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, weights: Iterable[torch.Tensor]) -> torch.Tensor:
         """Penalty of the weights, a tensor without axes in their dtype."""
         if isinstance(weights, torch.Tensor):
@@ -120,57 +122,99 @@ class ClusterabilityPenalty(torch.nn.Module):
         require_alike(tensors)
         if self._zeros is not None:
             self._zeros.watch(tensors)
-        value: torch.Tensor = _Penalty.apply(self, *tensors)  # type: ignore[no-untyped-call]
-        return value
+        return _Penalty.apply(self, *tensors)
+
+    @property
+    def eigenvalues(self) -> Any:
+        """Eigenvalues 2 to ``n_eigenvalues + 1`` at the last call, ascending."""
+        return self._last[0]
+
+    @property
+    def residual(self) -> float | None:
+        """Their largest ``|L x - lambda x|``."""
+        return self._last[1]
+
+    @property
+    def n_iterations(self) -> int | None:
+        """Iterations of the last call beyond the warm start."""
+        return self._last[2]
 
     def extra_repr(self) -> str:
         """Options that were given."""
         return ", ".join(f"{name}={value!r}" for name, value in (self._options | {"edges": self._edges}).items())
 
-    def problem(self, shapes: tuple[tuple[int, ...], ...]) -> PenaltyProblem:
-        """Problem of weights of these shapes, checked once."""
+    def evaluated(self, tensors: Sequence[torch.Tensor]) -> "tuple[torch.Tensor, _Evaluated]":
+        """Penalty of the weights, and what its gradient needs; keeps what the next call starts from."""
+        shapes = tuple(tuple(tensor.shape) for tensor in tensors)
         if self._problem is None or self._problem.shapes != shapes:
             self._problem = penalty_problem(shapes, edges=self._edges, orientation="out-in", **self._options)
-        return self._problem
+            self._cold_shape = cold_shape(self._problem)
+        problem, backend = self._problem, machine_of(tensors[0], self._backend)
+        with device_scope(backend, sum(tensor.numel() for tensor in tensors)):
+            weights = [to_backend(backend, tensor) for tensor in tensors]
+            batch = penalty_batch(backend, problem, weights)
+            block = self._warm_block(tensors[0])
+            if block is None:
+                require_sound(problem, batch, weights)
+                start = cold_start(backend, problem, batch.dtype)
+            else:
+                require_finite(batch, weights)
+                start = to_backend(backend, block)
+            found = evaluate(problem, batch, start)
+            residual, n_iterations = float(found.residual), int(found.n_iterations)
+            self._block, value = from_backend(found.block), from_backend(found.value)
+            self._last = backend.to_numpy(found.eigenvalues), residual, n_iterations
+        if not residual <= problem.tol_for(found.value.dtype):
+            msg = (
+                f"the penalty's eigenpairs have a residual of {residual:.1e}, above tol={problem.tol:.1e}, after "
+                f"{n_iterations} iterations; raise tol or maxiter, or take float64 weights"
+            )
+            warnings.warn(msg, RuntimeWarning, stacklevel=6)
+        return _in_dtype(value, tensors[0].dtype), _Evaluated(problem, batch, weights, found.factors)
+
+    def _warm_block(self, like: torch.Tensor) -> torch.Tensor | None:
+        """The last call's block, where there is one that fits, beside the weights and in the dtype of the work."""
+        block: torch.Tensor | None = self._block
+        if block is None or tuple(block.shape) != self._cold_shape:
+            return None
+        block = block if block.device == like.device else block.to(like.device)
+        return _in_dtype(block, torch.float64 if like.dtype == torch.float64 else torch.float32)
 
 
-class _Penalty(torch.autograd.Function):
-    """The closed form; the weights' own gradients are computed when they are asked for."""
+class _Evaluated(NamedTuple):
+    """What the gradient needs. Not the penalty itself: autograd's node would then hold what holds the node."""
+
+    problem: PenaltyProblem
+    batch: GraphBatch
+    weights: list[Any]
+    factors: SpectralFactors
+
+
+class _Penalty(torch.autograd.Function):  # type: ignore[misc]
+    """The closed form; gradients are computed when they are asked for."""
 
     @staticmethod
     def forward(ctx: Any, module: ClusterabilityPenalty, *tensors: torch.Tensor) -> torch.Tensor:
-        problem = module.problem(tuple(tuple(t.shape) for t in tensors))
-        backend = machine_of(tensors[0], module._backend)
-        with backend.session():
-            weights = [to_backend(backend, t) for t in tensors]
-            batch = penalty_batch(backend, problem, weights)
-            require_sound(problem, batch, weights)
-            found = evaluate(problem, batch, _start(module, backend, problem, tensors[0]))
-            module._block = from_backend(found.block)
-            module.eigenvalues = backend.to_numpy(found.eigenvalues)
-            module.residual, module.n_iterations = float(found.residual), int(found.n_iterations)
-            value = from_backend(found.value).to(tensors[0].dtype)
+        value, ctx.found = module.evaluated(tensors)
         ctx.save_for_backward(*tensors)
-        ctx.found = problem, batch, weights, found.factors
         return value
 
     @staticmethod
     def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[Any, ...]:
-        tensors = ctx.saved_tensors  # refuses weights that were changed in place since
-        problem, batch, weights, factors = ctx.found
-        chosen = [i for i, needed in enumerate(ctx.needs_input_grad[1:]) if needed]
-        scale = float(cotangent) if cotangent.device.type == "cpu" else to_backend(batch.backend, cotangent)
+        tensors, found = ctx.saved_tensors, ctx.found  # refuses weights that were changed in place since
+        backend, chosen = found.batch.backend, [i for i, needed in enumerate(ctx.needs_input_grad[1:]) if needed]
+        scale = float(cotangent) if cotangent.device.type == "cpu" else to_backend(backend, cotangent)
         out: list[Any] = [None] * (1 + len(tensors))
-        with batch.backend.session():
-            gradients = penalty_gradients(problem, batch, weights, factors, scale, chosen)
+        with device_scope(backend):
+            gradients = penalty_gradients(found.problem, found.batch, found.weights, found.factors, scale, chosen)
             for i, gradient in zip(chosen, gradients, strict=True):
-                out[1 + i] = from_backend(gradient).to(tensors[i].dtype)
+                out[1 + i] = _in_dtype(from_backend(gradient), tensors[i].dtype)
         if torch.is_grad_enabled():  # of create_graph=True
-            out = [None if g is None else _FirstOnly.apply(g, t) for g, t in zip(out, (None, *tensors), strict=True)]  # type: ignore[no-untyped-call]
+            out = [g if g is None else _FirstOnly.apply(g, t) for g, t in zip(out, (None, *tensors), strict=True)]
         return tuple(out)
 
 
-class _FirstOnly(torch.autograd.Function):
+class _FirstOnly(torch.autograd.Function):  # type: ignore[misc]
     """A gradient as it is, which refuses to be differentiated: PyTorch would take it for a constant.
 
     ``once_differentiable`` refuses only where the *incoming* gradient needs one, so not below a plain sum of losses.
@@ -191,10 +235,5 @@ class _FirstOnly(torch.autograd.Function):
         raise RuntimeError(msg)
 
 
-def _start(module: ClusterabilityPenalty, backend: Backend, problem: PenaltyProblem, like: torch.Tensor) -> Any:
-    """The last step's block where there is one that fits, else a random one."""
-    block = module._block
-    dtype = like.dtype if like.dtype == torch.float64 else torch.float32
-    if block is None or tuple(block.shape) != cold_shape(problem):
-        return cold_start(backend, problem, getattr(backend.xp, str(dtype).removeprefix("torch.")))
-    return to_backend(backend, block.to(device=like.device, dtype=dtype))
+def _in_dtype(tensor: torch.Tensor, dtype: Any) -> torch.Tensor:
+    return tensor if tensor.dtype == dtype else tensor.to(dtype)

@@ -30,9 +30,9 @@ class KeptZeros:
 
 
 def _masked_by(reference: "weakref.ref[torch.Tensor]") -> Callable[[torch.Tensor], torch.Tensor | None]:
-    @unserializable_hook
+    @unserializable_hook  # type: ignore[untyped-decorator]
     def mask(gradient: torch.Tensor) -> torch.Tensor | None:
         tensor = reference()
         return None if tensor is None else torch.where(tensor.detach() == 0, torch.zeros_like(gradient), gradient)
 
-    return mask
+    return mask  # type: ignore[no-any-return]

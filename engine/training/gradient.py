@@ -5,8 +5,8 @@ For a unit eigenvector *v* of L with eigenvalue :math:`\lambda`, :math:`u = D^{-
 
 .. math:: \partial\lambda / \partial w = \mathrm{sign}(w) \left[ (1 - \lambda)(u_m^2 + u_n^2) - 2 u_m u_n \right]
 
-For a block and q eigenvectors that is a product of rank q and two terms of rank one: no n x n matrix is formed. The sign
-of 0 is 0. The published code of arXiv:2103.03386 computes half of this.
+For a block and q eigenvectors that is a product of rank q and two terms of rank one: no n x n matrix is formed. The
+sign of 0 is 0. The published code of arXiv:2103.03386 computes half of this.
 
 The derivative of a *sum* of eigenvalues exists where the sum does not end inside a cluster of equal eigenvalues; inside
 the sum they may coincide. At such an end what is returned depends on the basis that the solver happened to find.

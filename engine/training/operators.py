@@ -37,8 +37,8 @@ class TrackedOperator(Protocol):
         """What :meth:`unit_vectors` wants beside X, and ``A X``, for X (B, size, c)."""
         ...
 
-    def powered(self, X: Array, AX: Array) -> Array:
-        """One step of subspace iteration from X, out of what is there."""
+    def powered(self, X: Array, AX: Array, theta: Array) -> Array:
+        """One step of subspace iteration from Ritz vectors, out of what is there; columns of about unit length."""
         ...
 
     def tolerance(self, theta: Array, tol: float) -> Array:
@@ -146,10 +146,10 @@ class ReducedOperator:
         ]
         return self.xp.concat(Y, axis=1), self.xp.concat(GX, axis=1) * self._small_scale
 
-    def powered(self, X: Array, AX: Array) -> Array:
-        """``G X``."""
-        del X
-        return AX
+    def powered(self, X: Array, AX: Array, theta: Array) -> Array:
+        """``G X``, shifted by so little that it matters where a singular value is zero only."""
+        shift = self._floor(theta) ** 2
+        return (AX + shift * X) / (at_least(self.xp, theta, 0.0) + shift)[:, None, :]
 
     def tolerance(self, theta: Array, tol: float) -> Array:
         """``r_G = sqrt(2) sigma r_L``."""
@@ -165,8 +165,10 @@ class ReducedOperator:
         return xp.concat([parts[layer] for layer in sorted(parts)], axis=1), sigma
 
     def _sigma(self, theta: Array) -> Array:
-        floor = SIGMA_FLOOR["float64" if theta.dtype == self.xp.float64 else "float32"]
-        return self.xp.sqrt(at_least(self.xp, theta, floor**2))
+        return self.xp.sqrt(at_least(self.xp, theta, self._floor(theta) ** 2))
+
+    def _floor(self, theta: Array) -> float:
+        return SIGMA_FLOOR["float64" if theta.dtype == self.xp.float64 else "float32"]
 
 
 class FullOperator:
@@ -186,9 +188,9 @@ class FullOperator:
         totals = [products.into(layer, layers, parts) for layer in layers]
         return X[:, :0, :], self.xp.concat(totals, axis=1) * self._scale
 
-    def powered(self, X: Array, AX: Array) -> Array:
+    def powered(self, X: Array, AX: Array, theta: Array) -> Array:
         """``(I + S) X``: shifted, so that the other end of the spectrum stays small."""
-        return X + AX
+        return (X + AX) / at_least(self.xp, 1.0 + theta, SIGMA_FLOOR["float32"])[:, None, :]
 
     def tolerance(self, theta: Array, tol: float) -> Array:
         """`tol` itself: S and L have the same residuals."""

@@ -1,4 +1,4 @@
-r"""Clusterability penalty: ``strength / m`` times the sum of eigenvalues 2 to m + 1 of a network's normalized Laplacian.
+"""Clusterability penalty: ``strength / m`` times the sum of eigenvalues 2 to m + 1 of a network's Laplacian.
 
 A small sum means that the network falls apart into m + 1 clusters with little weight between them. Source:
 arXiv:2103.03386 (strength 0.1, m = 3), whose gradient is half the true one: its 0.1 is 0.05 here.
@@ -10,21 +10,26 @@ A backend that compiles may trace all three. :func:`require_sound` looks at valu
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from netspectra.errors import GraphError
-from netspectra.graph.batch import GraphBatch, Structure, make_batch
-from netspectra.graph.dtypes import storage_dtype, widest_dtype, working_dtype
+from netspectra.graph.batch import GraphBatch
+from netspectra.graph.dtypes import storage_dtype
 from netspectra.kernels.backend import Array, Backend
-from netspectra.training.channel_weights import Norm, channel_weights, channel_weights_gradient
+from netspectra.training.channel_weights import channel_weights, channel_weights_gradient
 from netspectra.training.gradient import SpectralFactors, block_gradients, spectral_factors
+from netspectra.training.problem import (
+    DEFAULT_MAXITER,
+    DEFAULT_TOL,
+    PenaltyProblem,
+    penalty_options,
+    penalty_problem,
+    too_many,
+)
 from netspectra.training.tracking import block_shape, start_block, track
 from netspectra.training.weight_arrays import back_in_dtype
-from netspectra.training.wiring import Orientation, Shapes, wire
-from netspectra.validation import require_choice, require_count, require_seed, require_tolerance
 
 __all__ = [
     "DEFAULT_MAXITER",
@@ -39,46 +44,9 @@ __all__ = [
     "penalty_gradients",
     "penalty_options",
     "penalty_problem",
+    "require_finite",
     "require_sound",
 ]
-
-DEFAULT_TOL = 5e-3
-DEFAULT_MAXITER = 500
-
-
-@dataclass(frozen=True)
-class PenaltyProblem:
-    """What shapes and options fix; hashable, so that a compiler may take it for a constant.
-
-    Attributes
-    ----------
-    structure : Structure
-        Layers of units or channels, and the ends of block i, which is weight i.
-    shapes : tuple of tuple of int
-    n_eigenvalues : int
-    strength : float
-    orientation : {"in-out", "out-in"}
-    norm : {"l1", "l2", "operator-1"}
-        Edge between channels of a convolution.
-    tol : float
-    maxiter : int
-    seed : int
-    """
-
-    structure: Structure
-    shapes: Shapes
-    n_eigenvalues: int
-    strength: float
-    orientation: Orientation
-    norm: Norm
-    tol: float
-    maxiter: int
-    seed: int
-
-    @property
-    def factor(self) -> float:
-        """What the sum of eigenvalues is multiplied with."""
-        return self.strength / self.n_eigenvalues
 
 
 class Evaluation(NamedTuple):
@@ -105,61 +73,16 @@ class Evaluation(NamedTuple):
     n_iterations: Array
 
 
-def penalty_problem(
-    shapes: Sequence[Sequence[int]],
-    *,
-    n_eigenvalues: int = 3,
-    strength: float = 0.05,
-    edges: Any = None,
-    orientation: Orientation = "in-out",
-    norm: Norm = "l1",
-    tol: float = DEFAULT_TOL,
-    maxiter: int = DEFAULT_MAXITER,
-    seed: int = 0,
-) -> PenaltyProblem:
-    """Check options and shapes once, before any weight is looked at.
-
-    Raises
-    ------
-    GraphError
-        If the shapes do not fit together, the graph has too few nodes for `n_eigenvalues`, or an option is unknown.
-    """
-    options = penalty_options(n_eigenvalues, strength, norm, tol, maxiter, seed)
-    plain = tuple(tuple(int(size) for size in shape) for shape in shapes)
-    structure = wire(plain, edges, orientation)
-    if options["n_eigenvalues"] >= structure.n_nodes:
-        raise GraphError(_too_many(options["n_eigenvalues"], structure.n_nodes, "nodes"))
-    return PenaltyProblem(structure=structure, shapes=plain, orientation=orientation, **options)
-
-
-def penalty_options(
-    n_eigenvalues: Any, strength: Any, norm: Any, tol: Any, maxiter: Any, seed: Any
-) -> dict[str, Any]:
-    """Options that need no shapes, checked, by their names in :func:`penalty_problem`.
-
-    Raises
-    ------
-    GraphError
-        Naming the option.
-    """
-    if isinstance(strength, bool) or not isinstance(strength, int | float | np.floating) or not math.isfinite(strength):
-        msg = f"strength must be a finite number, got {strength!r}"
-        raise GraphError(msg)
-    return {
-        "n_eigenvalues": require_count("n_eigenvalues", n_eigenvalues, 1),
-        "strength": float(strength),
-        "norm": require_choice("norm", norm, get_args(Norm)),
-        "tol": require_tolerance(tol) or DEFAULT_TOL,
-        "maxiter": require_count("maxiter", maxiter, 1),
-        "seed": require_seed(seed),
-    }
-
-
 def penalty_batch(backend: Backend, problem: PenaltyProblem, weights: Sequence[Array]) -> GraphBatch:
     """Graph of weights that are on the backend: views of dense ones, channel graphs of convolutions."""
-    blocks = [backend.load_block([_edges(problem, w)], symmetric=False) for w in weights]
-    dtype = working_dtype(widest_dtype([storage_dtype(w) for w in weights])).name
-    return make_batch(backend, problem.structure, blocks, getattr(backend.xp, backend.dtype or dtype), 1)
+    blocks = tuple(backend.load_block([_edges(problem, w)], symmetric=False) for w in weights)
+    wide = any(storage_dtype(w) == np.float64 for w in weights)
+    parts: list[Any] = [None] * len(problem.structure.sizes)
+    for ends, block in zip(problem.structure.ends, blocks, strict=True):
+        for layer, degrees in zip(ends, backend.block_degrees(block), strict=True):
+            parts[layer] = degrees if parts[layer] is None else parts[layer] + degrees
+    dtype = getattr(backend.xp, backend.dtype or ("float64" if wide else "float32"))
+    return GraphBatch(backend, problem.structure, blocks, backend.xp.concat(parts, axis=1), dtype)
 
 
 def cold_shape(problem: PenaltyProblem) -> tuple[int, int, int]:
@@ -175,12 +98,10 @@ def cold_start(backend: Backend, problem: PenaltyProblem, dtype: Any) -> Array:
 def evaluate(problem: PenaltyProblem, batch: GraphBatch, block: Array) -> Evaluation:
     """Track the eigenpairs from `block` and return the penalty."""
     xp = batch.backend.xp
-    found = track(batch, problem.n_eigenvalues, block, problem.tol, problem.maxiter)
+    found = track(batch, problem.n_eigenvalues, block, problem.tol_for(block.dtype), problem.maxiter)
     factors = spectral_factors(batch, found.eigenvalues, found.vectors)
     value = xp.sum(found.eigenvalues) * problem.factor
-    return Evaluation(
-        value, found.eigenvalues[0, :], factors, found.block, found.residual[0], found.n_iterations[0]
-    )
+    return Evaluation(value, found.eigenvalues[0, :], factors, found.block, found.residual[0], found.n_iterations[0])
 
 
 def penalty_gradients(
@@ -214,12 +135,16 @@ def require_sound(problem: PenaltyProblem, batch: GraphBatch, weights: Sequence[
     GraphError
         Naming the weights and what they hold.
     """
-    backend, xp = batch.backend, batch.backend.xp
-    if not math.isfinite(float(batch.volume[0])):
-        raise GraphError(_diverged(backend, weights))
-    n_live = int(xp.count_nonzero(batch.live))
+    require_finite(batch, weights)
+    n_live = int(batch.backend.xp.count_nonzero(batch.live))
     if n_live <= problem.n_eigenvalues:
-        raise GraphError(_too_many(problem.n_eigenvalues, n_live, "nodes with any weight"))
+        raise GraphError(too_many(problem.n_eigenvalues, n_live, "nodes with any weight"))
+
+
+def require_finite(batch: GraphBatch, weights: Sequence[Array]) -> None:
+    """Refuse weights that are not finite: the part of :func:`require_sound` that every step has to look at."""
+    if not math.isfinite(float(batch.volume[0])):
+        raise GraphError(_diverged(batch.backend, weights))
 
 
 def _edges(problem: PenaltyProblem, weight: Array) -> Array:
@@ -233,13 +158,6 @@ def _by_weight(problem: PenaltyProblem, weight: Array, gradient: Array) -> Array
         return back_in_dtype(gradient, weight)
     layout: Any = "oihw" if problem.orientation == "out-in" else "hwio"
     return channel_weights_gradient(weight, gradient, problem.norm, layout)
-
-
-def _too_many(count: int, nodes: int, which: str) -> str:
-    return (
-        f"n_eigenvalues must be less than the number of {which} ({nodes}), for the first eigenvalue is always 0, got "
-        f"{count}; choose fewer"
-    )
 
 
 def _diverged(backend: Backend, weights: Sequence[Array]) -> str:

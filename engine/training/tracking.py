@@ -83,8 +83,8 @@ def block_shape(structure: Structure, n_eigenvalues: int) -> tuple[int, int]:
 
 def start_block(backend: Backend, structure: Structure, n_eigenvalues: int, dtype: Any, seed: int = 0) -> Array:
     """Keyed random block (1, size, m) to start from cold."""
-    keys = stream_keys(seed, "start-block", [None])
-    return backend.standard_normals(keys, block_shape(structure, n_eigenvalues), dtype)
+    keys, (size, m) = stream_keys(seed, "start-block", [None]), block_shape(structure, n_eigenvalues)
+    return backend.standard_normals(keys, (size, m), dtype) * size**-0.5
 
 
 def track(batch: GraphBatch, n_eigenvalues: int, block: Array, tol: float, maxiter: int) -> Tracked:
@@ -107,7 +107,7 @@ def track(batch: GraphBatch, n_eigenvalues: int, block: Array, tol: float, maxit
     pairs = step.begin(block)
     pairs = backend.cond(xp.any(pairs.residual > tol), lambda s: _improve(step, s, maxiter), lambda s: s, pairs)
     vectors, values = operator.unit_vectors(pairs.X[:, :, :q], pairs.Y[:, :, :q], pairs.theta[:, :q])
-    following = _where(xp, xp.isfinite(pairs.residual), operator.powered(pairs.X, pairs.AX), block)
+    following = _where(xp, xp.isfinite(pairs.residual), operator.powered(pairs.X, pairs.AX, pairs.theta), block)
     return Tracked(1.0 - values, vectors, following, pairs.residual, pairs.n_iterations)
 
 
@@ -149,7 +149,7 @@ class _Step:
         self.backend, self.operator, self.n_wanted, self.tol = backend, operator, n_wanted, tol
 
     def begin(self, X: Array) -> _Pairs:
-        """Rayleigh-Ritz on the span of X, whose columns need not be orthonormal."""
+        """Rayleigh-Ritz on the span of X, whose columns are of about unit length but need not be orthonormal."""
         xp = self.backend.xp
         X = self._admitted(X)
         Y, AX = self.operator.images(X)
@@ -166,8 +166,10 @@ class _Step:
         xp, old = self.backend.xp, s.pairs
         m = old.X.shape[2]
         R = self._admitted(old.AX - old.X * old.theta[:, None, :])
+        R, P = R * self._unit(R), self._unit(s.P)
         YR, AR = self.operator.images(R)
-        bases = [xp.concat(parts, axis=2) for parts in ((old.X, R, s.P), (old.Y, YR, s.YP), (old.AX, AR, s.AP))]
+        columns = ((old.X, R, s.P * P), (old.Y, YR, s.YP * P), (old.AX, AR, s.AP * P))
+        bases = [xp.concat(part, axis=2) for part in columns]
         C, theta = self._ritz(bases[0], bases[2], m)
         X, Y, AX = (xp.matmul(A, C) for A in bases)
         moved = [xp.matmul(A[:, :, m:], C[:, m:, :]) for A in bases]
@@ -185,6 +187,12 @@ class _Step:
         X, trivial = X * self.operator.mask, self.operator.trivial
         return X - self.backend.xp.matmul(trivial, inner(self.backend, trivial, X))
 
+    def _unit(self, X: Array) -> Array:
+        """What makes the columns of X, where they are not zero, unit vectors; (B, 1, c)."""
+        xp = self.backend.xp
+        lengths = xp.sqrt(xp.sum(X * X, axis=1, keepdims=True))
+        return 1.0 / at_least(xp, lengths, float(xp.finfo(X.dtype).smallest_normal) ** 0.5)
+
     def _residual(self, X: Array, AX: Array, theta: Array) -> Array:
         xp, q = self.backend.xp, self.n_wanted
         theta = theta[:, :q]
@@ -193,17 +201,17 @@ class _Step:
         return xp.max(norms / self.operator.tolerance(theta, 1.0), axis=1)
 
     def _ritz(self, Q: Array, AQ: Array, m: int) -> tuple[Array, Array]:
-        """Coefficients (B, c, m) of the m largest Ritz pairs in a basis Q of any Gram matrix, and their values.
+        """Coefficients (B, c, m) of the m largest Ritz pairs in a basis Q, and their values.
 
-        Directions that are dependent to rounding are left out; where fewer than m are left, the last are zero.
+        Columns of Q are of about unit length, or zero; they need not be orthogonal. Directions that are dependent to
+        rounding are left out; where fewer than m are left, the last are zero.
         """
         xp, eigh = self.backend.xp, self.backend.eigh
-        tiny, dependent = float(xp.finfo(Q.dtype).smallest_normal), float(xp.finfo(Q.dtype).eps) ** 0.5
+        dependent = float(xp.finfo(Q.dtype).eps) ** 0.5
         M, H = inner(self.backend, Q, Q), projected(self.backend, Q, AQ)
-        unit = 1.0 / xp.sqrt(at_least(xp, xp.linalg.diagonal(M), tiny))
-        values, E = eigh(M * unit[:, :, None] * unit[:, None, :])
+        values, E = eigh(M)
         roots = xp.sqrt(at_least(xp, values, dependent))
-        E = E * unit[:, :, None] * xp.where(values > dependent, 1.0 / roots, xp.zeros_like(roots))[:, None, :]
+        E = E * xp.where(values > dependent, 1.0 / roots, xp.zeros_like(roots))[:, None, :]
         # Of A + I, whose spectrum is in [0, 2]: a direction that was left out has 0, and is never chosen before others.
         theta, C = eigh(xp.matmul(xp.matrix_transpose(E), xp.matmul(H + M, E)))
         first = Q.shape[2] - m

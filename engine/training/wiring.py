@@ -53,7 +53,9 @@ def wire(shapes: Shapes, edges: Any, orientation: Orientation) -> Structure:
 def _checked_edges(edges: Any, n_weights: int) -> Edges:
     whole = isinstance(edges, Sequence) and len(edges) > 0 and all(_is_pair(pair) for pair in edges)
     if not whole:
-        msg = f"edges must be a list of (source, target) layer numbers, one per weight, or None (a chain), got {edges!r}"
+        msg = (
+            f"edges must be a list of (source, target) layer numbers, one per weight, or None (a chain), got {edges!r}"
+        )
         raise GraphError(msg)
     pairs = [(int(source), int(target)) for source, target in edges]
     if len(pairs) != n_weights:

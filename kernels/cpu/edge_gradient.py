@@ -5,6 +5,7 @@ one after the other: five passes over memory instead of one, which is most of wh
 are taken four at a time, so that LLVM vectorises along a row.
 """
 
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -110,7 +111,7 @@ def _dense_member(W: Array, rows: Array, cols: Array, U: Array, V: Array, n_thre
 
     n_groups = max(1, min(W.shape[0], W.size // GROUP_ELEMENTS))
     ends = [W.shape[0] * g // n_groups for g in range(n_groups + 1)]
-    run_tasks(run, list(zip(ends[:-1], ends[1:], strict=True)), n_threads)
+    run_tasks(run, list(pairwise(ends)), n_threads)
     return out
 
 

@@ -18,19 +18,21 @@ WIDEST = 8
 LARGEST = 1 << 20
 """Weights up to which a block is worked on by one thread, from its cache."""
 _TYPES = ("float32", "float64")
+_DTYPES = tuple(np.dtype(t) for t in _TYPES)
 
 
 def is_skinny(W: Array, x: Array) -> bool:
     """Whether the kernels take these."""
-    return W.flags.c_contiguous and x.dtype.name in _TYPES and 1 <= x.shape[1] <= WIDEST and W.size <= LARGEST
+    return 1 <= x.shape[1] <= WIDEST and W.size <= LARGEST and W.flags.c_contiguous and x.dtype in _DTYPES
 
 
 def add_skinny(
     W: Array, x_source: Array | None, x_target: Array | None, y_source: Array | None, y_target: Array | None
 ) -> None:
     """``y_source += |W| x_target`` and ``y_target += |W|^T x_source``, where given; W is cast to their dtype."""
-    dtype = y_source.dtype if y_source is not None else y_target.dtype if y_target is not None else W.dtype
-    W = W.astype(dtype, copy=False)
+    result = y_source if y_source is not None else y_target
+    if result is not None and W.dtype != result.dtype:
+        W = W.astype(result.dtype)
     for kernel, x, y in ((_times, x_target, y_source), (_transposed_times, x_source, y_target)):
         if x is None or y is None:
             continue

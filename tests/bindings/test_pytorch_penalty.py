@@ -7,6 +7,7 @@ import gc
 import pickle
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -52,11 +53,11 @@ def dense_sum(torch, weights, q, edges=None, norm="l1"):
     offsets = np.cumsum([0, *(sizes[i] for i in range(len(sizes)))])
     A = torch.zeros(int(offsets[-1]), int(offsets[-1]), dtype=weights[0].dtype)
     for W, (source, target) in zip(weights, pairs, strict=True):
-        if W.ndim > 2:
-            W = {"l1": W.abs().sum((2, 3)), "l2": (W * W).sum((2, 3)).sqrt(), "operator-1": W.abs().sum(2).amax(2)}[norm]
+        edges_of = {"l1": lambda K: K.abs().sum((2, 3)), "l2": lambda K: (K * K).sum((2, 3)).sqrt()}
+        edges_of["operator-1"] = lambda K: K.abs().sum(2).amax(2)
         half = torch.zeros_like(A)
         i, j = (slice(int(offsets[end]), int(offsets[end + 1])) for end in (target, source))
-        half[i, j] = W.abs()
+        half[i, j] = edges_of[norm](W) if W.ndim > 2 else W.abs()
         A = A + half + half.T
     degrees = A.sum(1)
     scale = torch.where(degrees > 0, degrees, 1).rsqrt() * (degrees > 0)
@@ -266,9 +267,15 @@ def test_without_asking_only_the_penalty_leaves_zeros_alone(torch, penalty_of):
     assert weights[0].grad[2, 3] == 1
 
 
-def test_hooked_tensors_are_held_weakly(torch, penalty_of):
-    import weakref
+def test_a_penalty_that_is_never_differentiated_is_freed(torch, penalty_of):
+    weights = planted(torch, [(9, 12), (8, 9)])
+    value = penalty_of(2)(weights)
+    alive = weakref.ref(value.grad_fn.found.batch)
+    del value
+    assert alive() is None, "autograd's node and its result hold each other"
 
+
+def test_hooked_tensors_are_held_weakly(torch, penalty_of):
     penalty = penalty_of(2, keep_zeros=True)
     weights = planted(torch, [(9, 12), (8, 9)])
     penalty(weights).backward()
@@ -276,6 +283,19 @@ def test_hooked_tensors_are_held_weakly(torch, penalty_of):
     del weights
     gc.collect()
     assert alive() is None
+
+
+def test_eigenpairs_that_do_not_converge_are_told(torch, penalty_of):
+    weights = planted(torch, [(9, 12), (8, 9), (8, 12), (6, 8)])
+    with pytest.warns(RuntimeWarning, match=r"residual of .* above tol=1.0e-12, after \d+ iterations; raise tol"):
+        penalty_of(2, edges=SKIPS, tol=1e-12, maxiter=1)(weights)
+
+
+def test_a_tolerance_that_float32_cannot_reach_is_not_asked_for(torch, penalty_of):
+    weights = planted(torch, [(20, 30), (24, 20)], dtype="float32")
+    penalty = penalty_of(2, tol=1e-12)
+    penalty(weights)
+    assert penalty.residual <= 4e-6
 
 
 # -- bad input ---------------------------------------------------------------------------------------------------------
@@ -289,7 +309,9 @@ def test_a_diverged_step_raises_and_leaves_the_warm_start(torch, penalty_of):
     block = penalty._block.clone()
     with torch.no_grad():
         weights[1][4, 5] = float("nan")
-    with pytest.raises(GraphError, match=r"diverged: weights\[1\]: 1 of 480 values are not finite, first nan at \(4, 5\)"):
+    with pytest.raises(
+        GraphError, match=r"diverged: weights\[1\]: 1 of 480 values are not finite, first nan at \(4, 5\)"
+    ):
         penalty(weights)
     torch.testing.assert_close(penalty._block, block)
     with torch.no_grad():
@@ -305,7 +327,10 @@ def test_bad_weights_are_told(torch, penalty_of):
         ([], "at least one layer, got an empty list"),
         ([good[0], good[1].detach().numpy()], r"weights\[1\]: expected a tensor, got ndarray"),
         ([torch.nn.Linear(3, 4)], r"pass its \.weight"),
-        ([good[0], good[1].float()], r"share one dtype: weights\[0\] has torch.float64, weights\[1\] has torch.float32"),
+        (
+            [good[0], good[1].float()],
+            r"share one dtype: weights\[0\] has torch.float64, weights\[1\] has torch.float32",
+        ),
         ([good[0].long(), good[1].long()], "dense tensor of real floats"),
         ([good[0], good[1].detach().to("meta")], "share one device"),
         ([W.detach().to("meta") for W in good], "on meta, where no backend works"),

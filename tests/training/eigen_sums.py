@@ -14,7 +14,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def dense_spectrum(blocks: Sequence[tuple[int, int, Any]]) -> Floats:
-    """All eigenvalues of L among the live nodes, ascending, for blocks (source, target, weights (n_source, n_target))."""
+    """Ascending eigenvalues of L among the live nodes, for blocks (source, target, weights (n_source, n_target))."""
     sizes: dict[int, int] = {}
     for source, target, W in blocks:
         sizes[source], sizes[target] = W.shape

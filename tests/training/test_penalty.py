@@ -37,8 +37,11 @@ def kernels(sizes, k, seed, spatial=(3, 2)):
     """Kernels (n_in, n_out, *spatial) whose channels share k modules."""
     rng = np.random.default_rng(seed)
     slices = planted_chain(sizes, k, seed)
-    return [W[:, :, None, None] * rng.uniform(0.5, 1.5, (*W.shape, *spatial)) * rng.choice([-1, 1], (*W.shape, *spatial))
-            for W in slices]  # fmt: skip
+    found = []
+    for W in slices:
+        shape = (*W.shape, *spatial)
+        found.append(W[:, :, None, None] * rng.uniform(0.5, 1.5, shape) * rng.choice([-1, 1], shape))
+    return found
 
 
 SKIPS = [(0, 1), (1, 2), (0, 2), (2, 3)]

@@ -180,7 +180,5 @@ def test_a_batch_is_its_members(backend):
     xp = backend.xp
     found = track(batch, 2, xp.concat([block] * 3, axis=0), 1e-10, 500)
     for b in range(3):
-        np.testing.assert_allclose(
-            backend.to_numpy(found.eigenvalues)[b], dense_spectrum(chain(b))[1:3], atol=1e-12
-        )
+        np.testing.assert_allclose(backend.to_numpy(found.eigenvalues)[b], dense_spectrum(chain(b))[1:3], atol=1e-12)
         assert float(found.residual[b]) <= 1e-10
