@@ -172,7 +172,8 @@ def _look(problem: PenaltyProblem, weights: list[Array]) -> None:
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _penalty(problem: PenaltyProblem, weights: list[Array], block: Array) -> tuple[Array, PenaltyState]:
-    return _value(problem, weights, block)
+    found: tuple[Array, PenaltyState] = _value(problem, weights, block)
+    return found
 
 
 @partial(jax.jit, static_argnums=0)  # for those who call it outside of a jit of their own
@@ -183,7 +184,8 @@ def _value(problem: PenaltyProblem, weights: list[Array], block: Array) -> tuple
 
 def _forward(problem: PenaltyProblem, weights: list[Array], block: Array) -> tuple[Any, list[Array]]:
     _look(problem, weights)  # grad hands tracers to the caller above, and values to this rule
-    return _value_and_gradients(problem, weights, block)
+    found: tuple[Any, list[Array]] = _value_and_gradients(problem, weights, block)
+    return found
 
 
 @partial(jax.jit, static_argnums=0)

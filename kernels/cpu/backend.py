@@ -54,7 +54,7 @@ class CpuBackend(Immediate):
     """There LAPACK's ``syevr`` and the iteration took 67 ms each."""
     explicit_size = 0
     product_bytes = 3 * (8 << 20)
-    xp: Any = np  # it follows the array-API standard from 2.1 on; the wrappers of array-api-compat cost 3 microseconds a call
+    xp: Any = np  # follows the array-API standard from 2.1 on; each call through a wrapper would cost 3 microseconds
 
     def __init__(self, n_threads: int | None = None, dtype: Any = None) -> None:
         allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

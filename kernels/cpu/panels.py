@@ -11,6 +11,7 @@ Array: TypeAlias = np.ndarray[Any, Any]
 
 PANEL_ELEMENTS = 1 << 20
 """Elements of a block read at a time (4 MB in float32)."""
+_PLAIN = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def contiguous_panels(W: Array) -> list[tuple[int, int, Callable[[slice], tuple[Array, bool]]]]:
@@ -19,9 +20,11 @@ def contiguous_panels(W: Array) -> list[tuple[int, int, Callable[[slice], tuple[
     The array is C-contiguous float32 or float64; `transposed` says that it holds the panel's transpose. Nothing is
     copied where the block already is C- or F-contiguous in a working dtype.
     """
-    plain = W.dtype in (np.float32, np.float64)
+    plain = W.dtype in _PLAIN
+    if plain and W.flags.c_contiguous and W.shape[0]:
+        return [(0, W.shape[0], lambda rows: (W[rows], False))]
     height = max(1, PANEL_ELEMENTS // max(1, W.shape[1]))
-    if plain and (W.flags.c_contiguous or W.flags.f_contiguous):
+    if plain and W.flags.f_contiguous:
         height = max(1, W.shape[0])
 
     def read(rows: slice) -> tuple[Array, bool]:

@@ -83,13 +83,13 @@ def _require_normal(host: "np.ndarray[Any, Any]") -> None:
     """Refuse subnormal numbers, which XLA takes for zero on a CPU; float16 is widened before anything is done to it."""
     if host.dtype not in (np.dtype(np.float32), np.dtype(np.float64), np.dtype(ml_dtypes.bfloat16)):
         return
-    least = ml_dtypes.finfo(host.dtype).smallest_normal
+    least = float(jnp.finfo(host.dtype).smallest_normal)
     flat = host.reshape(-1)
     for first in range(0, flat.size, _PANEL):
         size = np.abs(flat[first : first + _PANEL])
         if np.any((size > 0) & (size < least)):
             msg = (
-                f"some weights are subnormal numbers (below {float(least):.2g}), which XLA takes for zero; multiply "
+                f"some weights are subnormal numbers (below {least:.2g}), which XLA takes for zero; multiply "
                 "all weights by a common factor, which changes no n-cut, or use backend='cpu'"
             )
             raise LimitError(msg)
