@@ -94,7 +94,7 @@ def test_both_frameworks_train_the_same_network(images):
         for a, b in zip(one.weights, two.weights, strict=True):
             # A weight whose gradient is next to nothing may go either way by Adam's step, 1e-3: rounding decides.
             np.testing.assert_allclose(a, b, rtol=0, atol=1e-3)
-            assert np.linalg.norm(a - b) <= 1e-4 * np.linalg.norm(a)
+            assert np.linalg.norm(a - b) <= 1e-3 * np.linalg.norm(a)
 
 
 def test_lit_pixels_of_a_problem(images):
