@@ -4,14 +4,8 @@ from netspectra.kernels.jax import require_jax
 
 require_jax()
 
-from netspectra.bindings.jax.functions import (  # noqa: E402 - only where JAX can be imported
-    KMeans,
-    LobpcgResult,
-    kmeans,
-    laplacian_eigenpairs,
-    lobpcg,
-    ncut,
-)
+from netspectra.bindings.jax.clustering import KMeans, kmeans, ncut  # noqa: E402 - only where JAX can be imported
+from netspectra.bindings.jax.eigen import LobpcgResult, laplacian_eigenpairs, lobpcg  # noqa: E402
 from netspectra.bindings.jax.initialisation import clusterable_init, rescale_relu  # noqa: E402
 from netspectra.bindings.jax.penalty import (  # noqa: E402
     PenaltyState,

@@ -1,4 +1,4 @@
-"""The engine's batched LOBPCG, k-means and n-cut as plain functions of JAX arrays, for use inside ``jit`` and ``vmap``.
+"""The engine's batched LOBPCG as plain functions of JAX arrays, for use inside ``jit`` and ``vmap``.
 
 Whatever is decided by looking at values (escalation, verdicts, disconnected graphs) is the caller's here; the functions
 of ``netspectra`` itself do all that, with ``backend="jax"``.
@@ -11,20 +11,19 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from netspectra.clustering.ncut import cluster_volumes, ncut_of
+from netspectra.bindings.jax.networks import network_batch
 from netspectra.errors import GraphError
-from netspectra.graph.batch import GraphBatch, make_batch
-from netspectra.kernels import Backend, get_backend
+from netspectra.graph.batch import GraphBatch
+from netspectra.kernels import get_backend
 from netspectra.kernels.keys import stream_keys
-from netspectra.kernels.weights import DenseWeights
 from netspectra.spectrum.assemble import to_laplacian
 from netspectra.spectrum.lobpcg import lobpcg as engine_lobpcg
 from netspectra.spectrum.operator import NormalizedAdjacency
 from netspectra.spectrum.plan import block_width
-from netspectra.training.wiring import Orientation, wire
+from netspectra.training.wiring import Orientation
 from netspectra.validation import require_count, require_seed, require_tolerance
 
-__all__ = ["KMeans", "LobpcgResult", "kmeans", "laplacian_eigenpairs", "lobpcg", "ncut"]
+__all__ = ["LobpcgResult", "laplacian_eigenpairs", "lobpcg"]
 
 
 class LobpcgResult(NamedTuple):
@@ -46,14 +45,6 @@ class LobpcgResult(NamedTuple):
     residual_norms: Array
     n_iterations: Array
     converged: Array
-
-
-class KMeans(NamedTuple):
-    """Labels int32 (B, n), -1 where not live; inertia (B,); iterations of every restart, int32 (B, n_init)."""
-
-    labels: Array
-    inertia: Array
-    n_iter: Array
 
 
 def lobpcg(
@@ -106,7 +97,7 @@ def lobpcg(
         raise GraphError(msg)
     norm_bound = jnp.max(jnp.sum(jnp.abs(matrix), axis=2), axis=1) if norm_bound is None else norm_bound
     bound = jnp.broadcast_to(jnp.asarray(norm_bound, start.dtype), (start.shape[0],))
-    return _backend().run(_largest_of_matrix, matrix, start, bound, count, tolerance, limit)
+    return get_backend("jax").run(_largest_of_matrix, matrix, start, bound, count, tolerance, limit)
 
 
 def laplacian_eigenpairs(
@@ -139,7 +130,7 @@ def laplacian_eigenpairs(
         With the axis B, which is 1 for one network. Nodes are in layer order; rows of isolated nodes are zero.
     """
     count = require_count("k", k, 2)
-    batch = _batch(weights, edges, orientation)
+    batch = network_batch(weights, edges, orientation)
     operator = NormalizedAdjacency(batch)
     if count >= operator.size:
         msg = f"k must be less than the number of nodes ({operator.size}), got {count}"
@@ -151,95 +142,13 @@ def laplacian_eigenpairs(
     return batch.backend.run(_smallest_of_laplacian, batch, start, count, tolerance, limit)
 
 
-def kmeans(
-    points: Array,
-    n_clusters: int,
-    *,
-    n_init: int = 25,
-    live: Array | None = None,
-    seed: int | None = 0,
-    max_iter: int = 300,
-    tol: float = 1e-4,
-) -> KMeans:
-    """Keyed k-means with scikit-learn's semantics on every member's points; the restart of least inertia.
-
-    Parameters
-    ----------
-    points : array, shape (B, n, d)
-    n_clusters : int
-    n_init : int, default 25
-    live : array of bool, shape (B, n), optional
-        Which points count; default all.
-    seed : int or None, default 0
-    max_iter : int, default 300
-    tol : float, default 1e-4
-        Bound on the sum of squared centre movements, relative to the mean variance of the coordinates.
-
-    Returns
-    -------
-    KMeans
-    """
-    if points.ndim != 3:
-        msg = f"points must have shape (B, n, d), got {points.shape}"
-        raise GraphError(msg)
-    alive = jnp.ones(points.shape[:2], bool) if live is None else jnp.asarray(live, bool)
-    inside = alive[:, :, None]
-    count = jnp.maximum(jnp.sum(inside, axis=1, keepdims=True), 1)
-    mean = jnp.sum(jnp.where(inside, points, 0), axis=1, keepdims=True) / count
-    centred = jnp.where(inside, points - mean, 0)
-    spread = jnp.sum(centred**2, axis=(1, 2)) / (count[:, 0, 0] * points.shape[2])
-    keys = stream_keys(require_seed(seed), "k-means", [None] * points.shape[0])
-    labels, inertia, n_iter = _backend().kmeans(
-        centred, alive, require_count("n_clusters", n_clusters, 1), require_count("n_init", n_init, 1), keys,
-        max_iter=require_count("max_iter", max_iter, 1), tol=tol * spread, keep_all=False,
-    )  # fmt: skip
-    return KMeans(labels[:, 0, :], jnp.min(inertia, axis=1), n_iter)
-
-
-def ncut(
-    weights: Sequence[Array],
-    labels: Array,
-    n_clusters: int,
-    *,
-    edges: Any = None,
-    orientation: Orientation = "in-out",
-) -> Array:
-    """Normalized cut of a labelling of one network's neurons, or of several with a leading axis B everywhere.
-
-    Parameters
-    ----------
-    weights : list of arrays, shape (n_in, n_out) or (B, n_in, n_out)
-    labels : array, shape (n,) or (B, n), int32
-        In layer order, from 0 to `n_clusters` - 1; -1 is no cluster.
-    n_clusters : int
-    edges, orientation
-        As of :func:`laplacian_eigenpairs`.
-
-    Returns
-    -------
-    array, without axes or (B,)
-    """
-    batch, given = _batch(weights, edges, orientation), jnp.asarray(labels, jnp.int32)
-    expected = (batch.n_members, batch.structure.n_nodes)
-    if given.shape not in (expected, expected[1:]) or (given.ndim == 1 and batch.n_members != 1):
-        msg = f"labels must have one entry per node, {expected} or, of one network, {expected[1:]}; got {given.shape}"
-        raise GraphError(msg)
-    volumes = cluster_volumes(batch, given.reshape(expected), require_count("n_clusters", n_clusters, 1))
-    values: Array = ncut_of(batch, volumes)
-    return values if given.ndim == 2 else values[0]
-
-
-def _backend() -> Backend:
-    return get_backend("jax")
-
-
 def _largest(
     apply: Callable[[Array], Array], start: Array, bound: Array, count: int, tolerance: float, maxiter: int
 ) -> LobpcgResult:
     """LOBPCG of the operators divided by the bound on their norms: the engine's spectra are in [-1, 1]."""
     scale = jnp.where(bound > 0, bound, 1)[:, None, None]
     state = engine_lobpcg(
-        _backend(),
+        get_backend("jax"),
         lambda X: apply(X) / scale,
         start,
         jnp.zeros((*start.shape[:2], 1), start.dtype),
@@ -276,20 +185,3 @@ def _smallest_of_laplacian(batch: GraphBatch, start: Array, count: int, toleranc
     return LobpcgResult(
         found.eigenvalues, found.vectors, found.residual_norms, state.n_iterations, state.best_error <= 1
     )
-
-
-def _batch(weights: Sequence[Any], edges: Any, orientation: Orientation) -> GraphBatch:
-    """Batch of dense networks, in the dtype of their weights (16 bits: float32)."""
-    arrays = [jnp.asarray(weight) for weight in weights]
-    arrays = [w if jnp.issubdtype(w.dtype, jnp.floating) else w.astype(float) for w in arrays]
-    members = {w.shape[0] if w.ndim == 3 else 1 for w in arrays}
-    if arrays and ({w.ndim for w in arrays} not in ({2}, {3}) or len(members) > 1):
-        msg = (
-            "weights must all have shape (n_in, n_out), or all (B, n_in, n_out) with one B, got "
-            f"{[w.shape for w in arrays]}"
-        )
-        raise GraphError(msg)
-    structure = wire(tuple(w.shape[-2:] for w in arrays), edges, orientation)
-    blocks = [DenseWeights(w if w.ndim == 3 else w[None]) for w in arrays]
-    dtype = jnp.dtype("float64") if any(w.dtype == jnp.float64 for w in arrays) else jnp.dtype("float32")
-    return make_batch(_backend(), structure, blocks, dtype, members.pop())
