@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -53,8 +54,12 @@ def kmeans(
     -------
     KMeans
     """
+    points = jnp.asarray(points)
     if points.ndim != 3:
         msg = f"points must have shape (B, n, d), got {points.shape}"
+        raise GraphError(msg)
+    if require_count("n_clusters", n_clusters, 1) > points.shape[1]:
+        msg = f"n_clusters must be at most the number of points ({points.shape[1]}), got {n_clusters}"
         raise GraphError(msg)
     alive = jnp.ones(points.shape[:2], bool) if live is None else jnp.asarray(live, bool)
     inside = alive[:, :, None]
@@ -93,7 +98,16 @@ def ncut(
     -------
     array, without axes or (B,)
     """
-    batch, given = network_batch(weights, edges, orientation), jnp.asarray(labels, jnp.int32)
+    batch, given = network_batch(weights, edges, orientation), jnp.asarray(labels)
+    if not jnp.issubdtype(given.dtype, jnp.integer):
+        msg = f"labels must be integers, got dtype {given.dtype}"
+        raise GraphError(msg)
+    given = given.astype(jnp.int32)
+    if not isinstance(given, jax.core.Tracer) and bool(jnp.any((given < -1) | (given >= n_clusters))):
+        msg = (
+            f"labels must be from -1 to n_clusters - 1 = {n_clusters - 1}, got {int(given.min())} to {int(given.max())}"
+        )
+        raise GraphError(msg)
     expected = (batch.n_members, batch.structure.n_nodes)
     if given.shape not in (expected, expected[1:]) or (given.ndim == 1 and batch.n_members != 1):
         msg = f"labels must have one entry per node, {expected} or, of one network, {expected[1:]}; got {given.shape}"

@@ -123,7 +123,7 @@ def clusterability_penalty(
     Where the sum ends inside a cluster of equal eigenvalues the gradient is not defined; what comes back then is that
     of the eigenvectors found. Weights that are exactly zero get none (sign(0) = 0), see :func:`keep_zeros`.
     """
-    arrays = [jnp.asarray(weight) for weight in weights]
+    arrays = _listed(weights)
     # The strength is multiplied outside, so that it may be traced.
     problem = penalty_problem(
         [w.shape for w in arrays], n_eigenvalues=n_eigenvalues, strength=1.0, edges=edges, orientation=orientation,
@@ -132,7 +132,7 @@ def clusterability_penalty(
     _look(problem, arrays)
     block = _start(problem, arrays) if state is None else _checked_block(problem, state)
     value, found = _penalty(problem, arrays, jax.lax.stop_gradient(block))
-    return jnp.asarray(strength, value.dtype) * value, PenaltyState(*jax.lax.stop_gradient(found))
+    return _factor(strength).astype(value.dtype) * value, PenaltyState(*jax.lax.stop_gradient(found))
 
 
 def penalty_state(
@@ -147,7 +147,7 @@ def penalty_state(
 
     Arguments as there. Its block is random and its residual infinite.
     """
-    arrays = [jnp.asarray(weight) for weight in weights]
+    arrays = _listed(weights)
     problem = penalty_problem(
         [w.shape for w in arrays], n_eigenvalues=n_eigenvalues, edges=edges, orientation=orientation, seed=seed
     )
@@ -162,6 +162,45 @@ def keep_zeros(weights: Any) -> Any:
     Put what both the network and the penalty use through it, and pruned weights stay zero in training, with any loss.
     """
     return jax.tree.map(lambda w: jnp.where(w != 0, w, jax.lax.stop_gradient(w)), weights)
+
+
+def _listed(weights: Any) -> list[Array]:
+    """The weights as arrays of real numbers."""
+    if not isinstance(weights, list | tuple):
+        msg = (
+            f"weights must be a list of arrays, one per layer, first layer first (of Flax parameters each layer's "
+            f"'kernel'), got {type(weights).__name__}"
+        )
+        raise GraphError(msg)
+    arrays = [jnp.asarray(weight) for weight in weights]
+    for i, array in enumerate(arrays):
+        if not jnp.issubdtype(array.dtype, jnp.floating):
+            msg = f"weights[{i}]: expected real floating-point numbers, got dtype {array.dtype}"
+            raise GraphError(msg)
+    return arrays
+
+
+def _factor(strength: Any) -> Array:
+    """The strength as an array without axes, traced or finite."""
+    traced = isinstance(strength, jax.core.Tracer)
+    number = traced or (isinstance(strength, int | float | np.number | jax.Array) and not isinstance(strength, bool))
+    if not number or np.ndim(strength) or not (traced or np.isfinite(strength)):
+        msg = f"strength must be a finite number or an array without axes, got {strength!r}"
+        raise GraphError(msg)
+    return jnp.asarray(strength)
+
+
+@jax.custom_jvp  # type: ignore[untyped-decorator]
+def _first_only(weight: Array) -> Array:
+    """The weight itself, in a rule that must not be differentiated again: forward mode would give NaN."""
+    return weight
+
+
+@_first_only.defjvp  # type: ignore[untyped-decorator]
+def _refuse(primals: Any, tangents: Any) -> Any:
+    del primals, tangents
+    msg = "clusterability_penalty has first derivatives only, by reverse mode: no hessian, no grad of grad"
+    raise NotImplementedError(msg)
 
 
 def _look(problem: PenaltyProblem, weights: list[Array]) -> None:
@@ -184,6 +223,7 @@ def _value(problem: PenaltyProblem, weights: list[Array], block: Array) -> tuple
 
 def _forward(problem: PenaltyProblem, weights: list[Array], block: Array) -> tuple[Any, list[Array]]:
     _look(problem, weights)  # grad hands tracers to the caller above, and values to this rule
+    weights = [_first_only(weight) for weight in weights]
     found: tuple[Any, list[Array]] = _value_and_gradients(problem, weights, block)
     return found
 
@@ -211,7 +251,10 @@ def _start(problem: PenaltyProblem, weights: list[Array]) -> Array:
     return block
 
 
-def _checked_block(problem: PenaltyProblem, state: PenaltyState) -> Array:
+def _checked_block(problem: PenaltyProblem, state: Any) -> Array:
+    if not isinstance(state, PenaltyState):
+        msg = f"state must be what the last call or penalty_state returned, or None, got {type(state).__name__}"
+        raise GraphError(msg)
     expected = cold_shape(problem)
     if tuple(state.block.shape) != expected:
         msg = (

@@ -66,8 +66,9 @@ def clusterable_init_(
 def rescale_relu_(module_or_layers: Any) -> None:
     """Bring every hidden unit's incoming weights and bias to norm sqrt(2), in place; outgoing weights compensate.
 
-    The function computed does not change, for networks of ReLU, leaky ReLU, pooling, dropout and flatten. What an
-    optimiser remembers of the weights (momenta) is not rescaled.
+    The function computed does not change, for chains of ReLU, leaky ReLU, pooling, dropout and flatten. Only modules
+    are seen, not what a `forward` does with them: skips, and activations called as functions, have to be known by you.
+    What an optimiser remembers of the weights (momenta) is not rescaled.
 
     Parameters
     ----------

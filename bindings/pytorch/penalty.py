@@ -26,7 +26,6 @@ from netspectra.training.penalty import (
     penalty_gradients,
     penalty_options,
     penalty_problem,
-    require_finite,
     require_sound,
 )
 
@@ -43,7 +42,8 @@ class ClusterabilityPenalty(torch.nn.Module):  # type: ignore[misc]
     ----------
     n_eigenvalues : int, default 3
     strength : float, default 0.05
-        What the published code of arXiv:2103.03386 calls 0.1, for its gradient is half the true one.
+        May be set later (``penalty.strength = ...``). What the published code of arXiv:2103.03386 calls 0.1, for its
+        gradient is half the true one.
     edges : sequence of (source, target), optional
         Layer numbers, from 0, that each weight reads from and writes to; default a chain.
     norm : {"l1", "l2", "operator-1"}, default "l1"
@@ -125,6 +125,16 @@ class ClusterabilityPenalty(torch.nn.Module):  # type: ignore[misc]
         return _Penalty.apply(self, *tensors)
 
     @property
+    def strength(self) -> float:
+        """May be set between steps, for a schedule."""
+        return float(self._options["strength"])
+
+    @strength.setter
+    def strength(self, value: float) -> None:
+        self._options = penalty_options(**(self._options | {"strength": value}))
+        self._problem = None
+
+    @property
     def eigenvalues(self) -> Any:
         """Eigenvalues 2 to ``n_eigenvalues + 1`` at the last call, ascending."""
         return self._last[0]
@@ -141,7 +151,8 @@ class ClusterabilityPenalty(torch.nn.Module):  # type: ignore[misc]
 
     def extra_repr(self) -> str:
         """Options that were given."""
-        return ", ".join(f"{name}={value!r}" for name, value in (self._options | {"edges": self._edges}).items())
+        shown = self._options | {"edges": self._edges, "keep_zeros": self._zeros is not None, "backend": self._backend}
+        return ", ".join(f"{name}={value!r}" for name, value in shown.items())
 
     def evaluated(self, tensors: Sequence[torch.Tensor]) -> "tuple[torch.Tensor, _Evaluated]":
         """Penalty of the weights, and what its gradient needs; keeps what the next call starts from."""
@@ -154,12 +165,8 @@ class ClusterabilityPenalty(torch.nn.Module):  # type: ignore[misc]
             weights = [to_backend(backend, tensor) for tensor in tensors]
             batch = penalty_batch(backend, problem, weights)
             block = self._warm_block(tensors[0])
-            if block is None:
-                require_sound(problem, batch, weights)
-                start = cold_start(backend, problem, batch.dtype)
-            else:
-                require_finite(batch, weights)
-                start = to_backend(backend, block)
+            require_sound(problem, batch, weights)
+            start = cold_start(backend, problem, batch.dtype) if block is None else to_backend(backend, block)
             found = evaluate(problem, batch, start)
             residual, n_iterations = float(found.residual), int(found.n_iterations)
             self._block, value = from_backend(found.block), from_backend(found.value)

@@ -26,7 +26,11 @@ def weighted_layers(module_or_layers: Any) -> list[Any]:
         If there is none, one is something else, grouped, without its shape yet, reparametrised, or there twice.
     """
     if isinstance(module_or_layers, nn.Module):
-        layers = [m for m in module_or_layers.modules() if isinstance(m, (*_WEIGHTED, *_TRANSPOSED))]
+        every = [module for _, module in module_or_layers.named_modules(remove_duplicate=False)]
+        if any(isinstance(module, nn.MultiheadAttention) for module in every):
+            msg = "attention is no chain of layers; pass the layers that are one as a list"
+            raise GraphError(msg)
+        layers = [module for module in every if isinstance(module, (*_WEIGHTED, *_TRANSPOSED))]
     elif isinstance(module_or_layers, Iterable) and not isinstance(module_or_layers, torch.Tensor | str):
         layers = list(module_or_layers)
     else:

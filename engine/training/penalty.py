@@ -44,7 +44,6 @@ __all__ = [
     "penalty_gradients",
     "penalty_options",
     "penalty_problem",
-    "require_finite",
     "require_sound",
 ]
 
@@ -135,16 +134,19 @@ def require_sound(problem: PenaltyProblem, batch: GraphBatch, weights: Sequence[
     GraphError
         Naming the weights and what they hold.
     """
-    require_finite(batch, weights)
-    n_live = int(batch.backend.xp.count_nonzero(batch.live))
-    if n_live <= problem.n_eigenvalues:
-        raise GraphError(too_many(problem.n_eigenvalues, n_live, "nodes with any weight"))
-
-
-def require_finite(batch: GraphBatch, weights: Sequence[Array]) -> None:
-    """Refuse weights that are not finite: the part of :func:`require_sound` that every step has to look at."""
     if not math.isfinite(float(batch.volume[0])):
         raise GraphError(_diverged(batch.backend, weights))
+    count, n_live, sides = problem.n_eigenvalues, int(batch.backend.xp.count_nonzero(batch.live)), batch.structure.sides
+    if n_live <= count:
+        raise GraphError(too_many(count, n_live, "nodes with any weight"))
+    if n_live == batch.structure.n_nodes or sides is None:
+        return
+    # Each pair of nodes on the two sides has one eigenvalue below 1; those above are not tracked by the reduction.
+    live = [int(batch.backend.xp.count_nonzero(batch.live[:, s])) for s in map(batch.structure.layer_slice, range(len(
+        batch.structure.sizes)))]  # fmt: skip
+    fewest = min(sum(live[layer] for layer in side) for side in sides)
+    if fewest <= count:
+        raise GraphError(too_many(count, fewest, "nodes with any weight on one side of the graph"))
 
 
 def _edges(problem: PenaltyProblem, weight: Array) -> Array:

@@ -411,3 +411,27 @@ def test_float64_weights_are_taken_in_float32_without_x64(own, network):
     wide = [W.astype(np.float64) for W in weights]
     (value, state), gradients = step(wide, own.penalty_state(wide), USUAL)
     assert (value.dtype, state.block.dtype, gradients[0].dtype) == (np.float32,) * 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strength": np.ones(3)}, "strength must be a finite number or an array without axes"),
+        ({"strength": float("nan")}, "strength must be a finite number"),
+        ({"strength": "a"}, "strength must be a finite number"),
+        ({"state": 3}, "state must be what the last call"),
+        ({"weights": {"kernel": np.ones((4, 4))}}, "weights must be a list of arrays, .*'kernel'"),
+        ({"weights": [np.ones((9, 9), complex)]}, r"weights\[0\]: expected real"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(own, options, message):
+    with pytest.raises(GraphError, match=message):
+        own.clusterability_penalty(**({"weights": ones((9, 9), (9, 9))} | options))
+
+
+def test_there_is_no_second_derivative(own, network):
+    import jax
+
+    weights, _ = network
+    with pytest.raises(NotImplementedError, match="first derivatives only"):
+        jax.hessian(lambda w: own.clusterability_penalty([w, *weights[1:]])[0])(weights[0])

@@ -384,3 +384,25 @@ def test_without_pytorch_the_import_names_what_to_install():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 'pip install "netspectra[torch]"' in done.stdout
     assert issubclass(BackendUnavailableError, RuntimeError)
+
+
+def test_a_warm_step_looks_for_live_nodes_too(torch, penalty_of):
+    penalty = penalty_of()
+    weights = [torch.randn(shape) for shape in ((16, 20), (16, 16), (6, 16))]
+    penalty(weights)
+    few = [torch.zeros_like(w) for w in weights]
+    few[0][:2, :2] = 1.0
+    for bad in (few, [torch.zeros_like(w) for w in weights]):
+        with pytest.raises(GraphError, match="nodes with any weight"):
+            penalty(bad)
+    assert penalty(weights) > 0
+
+
+def test_the_strength_may_follow_a_schedule(torch, penalty_of):
+    penalty = penalty_of(strength=0.05, tol=1e-4)
+    weights = [torch.randn(shape) for shape in ((16, 20), (16, 16))]
+    before = float(penalty(weights))
+    penalty.strength = 0.1
+    assert float(penalty(weights)) == pytest.approx(2 * before, rel=1e-3)
+    with pytest.raises(GraphError, match="strength must be a finite number"):
+        penalty.strength = float("nan")
