@@ -102,16 +102,14 @@ def ncut(
     if not jnp.issubdtype(given.dtype, jnp.integer):
         msg = f"labels must be integers, got dtype {given.dtype}"
         raise GraphError(msg)
-    given = given.astype(jnp.int32)
-    if not isinstance(given, jax.core.Tracer) and bool(jnp.any((given < -1) | (given >= n_clusters))):
-        msg = (
-            f"labels must be from -1 to n_clusters - 1 = {n_clusters - 1}, got {int(given.min())} to {int(given.max())}"
-        )
+    given, count = given.astype(jnp.int32), require_count("n_clusters", n_clusters, 1)
+    if not isinstance(given, jax.core.Tracer) and bool(jnp.any((given < -1) | (given >= count))):
+        msg = f"labels must be from -1 to n_clusters - 1 = {count - 1}, got {int(given.min())} to {int(given.max())}"
         raise GraphError(msg)
     expected = (batch.n_members, batch.structure.n_nodes)
     if given.shape not in (expected, expected[1:]) or (given.ndim == 1 and batch.n_members != 1):
         msg = f"labels must have one entry per node, {expected} or, of one network, {expected[1:]}; got {given.shape}"
         raise GraphError(msg)
-    volumes = cluster_volumes(batch, given.reshape(expected), require_count("n_clusters", n_clusters, 1))
+    volumes = cluster_volumes(batch, given.reshape(expected), count)
     values: Array = ncut_of(batch, volumes)
     return values if given.ndim == 2 else values[0]
