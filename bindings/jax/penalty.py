@@ -115,8 +115,11 @@ def clusterability_penalty(
     ------
     GraphError
         If the weights are no chain (or do not fit `edges`), `n_eigenvalues` is not below the number of nodes, or the
-        state is that of another network. Outside ``jit`` also if weights are not finite; inside it, where values cannot
-        be looked at, the penalty is NaN then, ``state.diverged`` says so, and the state keeps its last good block.
+        state is that of another network. Outside ``jit`` also if weights are not finite or too few nodes have any;
+        inside it values cannot be looked at: weights that are not finite, or all zero, give NaN, ``state.diverged``
+        says so, and the state keeps its last good block; with too few nodes left, eigenvalues of about 1 stand in.
+    RuntimeError
+        Where it is differentiated a second time.
 
     Notes
     -----
@@ -200,7 +203,7 @@ def _first_only(weight: Array) -> Array:
 def _refuse(primals: Any, tangents: Any) -> Any:
     del primals, tangents
     msg = "clusterability_penalty has first derivatives only, by reverse mode: no hessian, no grad of grad"
-    raise NotImplementedError(msg)
+    raise RuntimeError(msg)
 
 
 def _look(problem: PenaltyProblem, weights: list[Array]) -> None:

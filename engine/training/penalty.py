@@ -28,7 +28,7 @@ from netspectra.training.problem import (
     penalty_problem,
     too_many,
 )
-from netspectra.training.tracking import block_shape, start_block, track
+from netspectra.training.tracking import block_shape, reduces, start_block, track
 from netspectra.training.weight_arrays import back_in_dtype
 
 __all__ = [
@@ -136,17 +136,18 @@ def require_sound(problem: PenaltyProblem, batch: GraphBatch, weights: Sequence[
     """
     if not math.isfinite(float(batch.volume[0])):
         raise GraphError(_diverged(batch.backend, weights))
-    count, n_live, sides = problem.n_eigenvalues, int(batch.backend.xp.count_nonzero(batch.live)), batch.structure.sides
+    count, n_live, structure = problem.n_eigenvalues, int(batch.backend.xp.count_nonzero(batch.live)), batch.structure
     if n_live <= count:
         raise GraphError(too_many(count, n_live, "nodes with any weight"))
-    if n_live == batch.structure.n_nodes or sides is None:
-        return
-    # Each pair of nodes on the two sides has one eigenvalue below 1; those above are not tracked by the reduction.
-    live = [int(batch.backend.xp.count_nonzero(batch.live[:, s])) for s in map(batch.structure.layer_slice, range(len(
-        batch.structure.sizes)))]  # fmt: skip
-    fewest = min(sum(live[layer] for layer in side) for side in sides)
-    if fewest <= count:
-        raise GraphError(too_many(count, fewest, "nodes with any weight on one side of the graph"))
+    if n_live < structure.n_nodes and structure.sides is not None and reduces(structure, count):
+        # Each pair of nodes on the two sides has one eigenvalue below 1; the reduction does not see those above.
+        fewest = min(sum(_n_live(batch, layer) for layer in side) for side in structure.sides)
+        if fewest <= count:
+            raise GraphError(too_many(count, fewest, "nodes with any weight on one side of the graph"))
+
+
+def _n_live(batch: GraphBatch, layer: int) -> int:
+    return int(batch.backend.xp.count_nonzero(batch.live[:, batch.structure.layer_slice(layer)]))
 
 
 def _edges(problem: PenaltyProblem, weight: Array) -> Array:

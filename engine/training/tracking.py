@@ -22,7 +22,7 @@ from netspectra.spectrum.lobpcg import lobpcg
 from netspectra.spectrum.orthonormal import inner, projected
 from netspectra.training.operators import FullOperator, ReducedOperator, TrackedOperator, at_least
 
-__all__ = ["Tracked", "block_shape", "start_block", "track"]
+__all__ = ["Tracked", "block_shape", "reduces", "start_block", "track"]
 
 LEAN_STEPS = 8
 _MULTIPLE = 4
@@ -77,7 +77,7 @@ class _Moving(NamedTuple):
 
 def block_shape(structure: Structure, n_eigenvalues: int) -> tuple[int, int]:
     """Shape (size, m) of the block that is tracked: the wanted columns and one to four guards."""
-    size = structure.reduced_size if _reduces(structure, n_eigenvalues) else structure.n_nodes
+    size = structure.reduced_size if reduces(structure, n_eigenvalues) else structure.n_nodes
     return size, min(_width(n_eigenvalues), max(size - 1, 1))
 
 
@@ -102,7 +102,7 @@ def track(batch: GraphBatch, n_eigenvalues: int, block: Array, tol: float, maxit
         Of the general LOBPCG, where it has to help out.
     """
     backend, xp, q = batch.backend, batch.backend.xp, n_eigenvalues
-    operator = (ReducedOperator if _reduces(batch.structure, q) else FullOperator)(batch, block.dtype)
+    operator = (ReducedOperator if reduces(batch.structure, q) else FullOperator)(batch, block.dtype)
     step = _Step(backend, operator, q, tol)
     pairs = step.begin(block)
     pairs = backend.cond(xp.any(pairs.residual > tol), lambda s: _improve(step, s, maxiter), lambda s: s, pairs)
@@ -137,7 +137,7 @@ def _width(n_eigenvalues: int) -> int:
     return -(-(n_eigenvalues + 1) // _MULTIPLE) * _MULTIPLE
 
 
-def _reduces(structure: Structure, n_eigenvalues: int) -> bool:
+def reduces(structure: Structure, n_eigenvalues: int) -> bool:
     """Whether the graph is bipartite, with a smaller side large enough to have the wanted eigenvalues below 1."""
     return structure.sides is not None and structure.reduced_size >= _PER_COLUMN * _width(n_eigenvalues)
 

@@ -406,3 +406,11 @@ def test_the_strength_may_follow_a_schedule(torch, penalty_of):
     assert float(penalty(weights)) == pytest.approx(2 * before, rel=1e-3)
     with pytest.raises(GraphError, match="strength must be a finite number"):
         penalty.strength = float("nan")
+
+
+def test_a_small_graph_with_dead_units_is_tracked_whole(torch, penalty_of):
+    """Two units on one side have three eigenvalues only where those above 1 count, as they do without the reduction."""
+    weight = torch.rand(2, 5, dtype=torch.float64) + 0.1
+    weight[:, 0] = 0.0
+    penalty = penalty_of(3, 3.0, tol=1e-10)
+    assert float(penalty([weight])) == pytest.approx(float(dense_sum(torch, [weight[:, 1:]], 3)), rel=1e-6)
