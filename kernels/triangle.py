@@ -1,12 +1,21 @@
 """Row-major ranks of the strict upper triangle: the slots that a symmetric block's weights are shuffled among."""
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+import scipy.sparse as sp
 
-__all__ = ["rank_upper", "unrank_upper"]
+__all__ = ["rank_upper", "strict_upper", "unrank_upper"]
 
 Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def strict_upper(members: Sequence[Any], *, symmetric: bool) -> list[Any]:
+    """CSR blocks of several graphs, SciPy's or with an ``upper()`` of their own; of symmetric ones what counts."""
+    if not symmetric:
+        return list(members)
+    return [W.upper() if hasattr(W, "upper") else sp.csr_array(sp.triu(W, k=1)) for W in members]
 
 
 def rank_upper(rows: Any, cols: Any, size: int) -> Any:

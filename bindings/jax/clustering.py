@@ -10,9 +10,9 @@ from jax import Array
 from netspectra.bindings.jax.networks import network_batch
 from netspectra.clustering.ncut import cluster_volumes, ncut_of
 from netspectra.errors import GraphError
+from netspectra.graph.consistency import Orientation
 from netspectra.kernels import get_backend
 from netspectra.kernels.keys import stream_keys
-from netspectra.training.wiring import Orientation
 from netspectra.validation import require_count, require_seed
 
 __all__ = ["KMeans", "kmeans", "ncut"]

@@ -14,13 +14,13 @@ from jax import Array
 from netspectra.bindings.jax.networks import network_batch
 from netspectra.errors import GraphError
 from netspectra.graph.batch import GraphBatch
+from netspectra.graph.consistency import Orientation
 from netspectra.kernels import get_backend
 from netspectra.kernels.keys import stream_keys
 from netspectra.spectrum.assemble import to_laplacian
 from netspectra.spectrum.lobpcg import lobpcg as engine_lobpcg
 from netspectra.spectrum.operator import NormalizedAdjacency
 from netspectra.spectrum.plan import block_width
-from netspectra.training.wiring import Orientation
 from netspectra.validation import require_count, require_seed, require_tolerance
 
 __all__ = ["LobpcgResult", "laplacian_eigenpairs", "lobpcg"]

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 
 from netspectra.errors import GraphError
 from netspectra.graph.batch import GraphBatch, make_batch
+from netspectra.graph.consistency import Orientation
 from netspectra.kernels import get_backend
 from netspectra.kernels.weights import DenseWeights
-from netspectra.training.wiring import Orientation, wire
+from netspectra.training.wiring import wire
 
 __all__ = ["network_batch"]
 

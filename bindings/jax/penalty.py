@@ -10,6 +10,7 @@ import numpy as np
 from jax import Array
 
 from netspectra.errors import GraphError
+from netspectra.graph.consistency import Orientation
 from netspectra.kernels import get_backend
 from netspectra.training.channel_weights import Norm
 from netspectra.training.penalty import (
@@ -24,7 +25,6 @@ from netspectra.training.penalty import (
     penalty_problem,
     require_sound,
 )
-from netspectra.training.wiring import Orientation
 
 __all__ = ["PenaltyState", "clusterability_penalty", "keep_zeros", "penalty_state"]
 

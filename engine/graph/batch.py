@@ -148,11 +148,14 @@ def make_batch(
 ) -> GraphBatch:
     """Batch from weights that are on the backend already; computes the degrees."""
     xp = backend.xp
-    parts = [xp.zeros((n_members, size), dtype=xp.float64) for size in structure.sizes]
-    for (source, target), block in zip(structure.ends, weights, strict=True):
-        rows, cols = backend.block_degrees(block)
-        parts[source] = parts[source] + rows
-        parts[target] = parts[target] + cols
+    parts: list[Any] = [None] * len(structure.sizes)
+    for ends, block in zip(structure.ends, weights, strict=True):
+        for layer, degrees in zip(ends, backend.block_degrees(block), strict=True):
+            parts[layer] = degrees if parts[layer] is None else parts[layer] + degrees
+    for layer, size in enumerate(structure.sizes):
+        shape = (n_members, size)
+        if parts[layer] is None or parts[layer].shape != shape:  # no block touches it, or only such as members share
+            parts[layer] = xp.zeros(shape, dtype=xp.float64) + (0.0 if parts[layer] is None else parts[layer])
     return GraphBatch(backend, structure, tuple(weights), xp.concat(parts, axis=1), dtype)
 
 

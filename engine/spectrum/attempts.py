@@ -31,7 +31,11 @@ Replicates = list[int | None]
 
 def reduce(batch: GraphBatch) -> SymmetricOperator:
     """The smaller of the two operators: G where the graph is bipartite, else S."""
-    return NormalizedAdjacency(batch) if batch.structure.sides is None else BipartiteGram(batch)
+    return _operator(batch, batch.structure.sides is not None)
+
+
+def _operator(batch: GraphBatch, bipartite: bool) -> SymmetricOperator:
+    return BipartiteGram(batch) if bipartite else NormalizedAdjacency(batch)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def try_lobpcg(operator: SymmetricOperator, k: int, plan: SolverPlan, replicates
 
 
 def _dense_outcome(batch: GraphBatch, bipartite: bool, k: int, plan: SolverPlan, outside: bool) -> _Outcome:
-    operator: SymmetricOperator = BipartiteGram(batch) if bipartite else NormalizedAdjacency(batch)
+    operator = _operator(batch, bipartite)
     xp, n_pairs = batch.backend.xp, min(k, operator.size - 1)
     values, vectors = batch.backend.largest_eigenpairs(_explicit_matrix(operator, plan.dtype, outside), n_pairs)
     none = xp.zeros((values.shape[0],), dtype=xp.int32)
@@ -82,7 +86,7 @@ def _dense_outcome(batch: GraphBatch, bipartite: bool, k: int, plan: SolverPlan,
 def _lobpcg_outcome(
     batch: GraphBatch, bipartite: bool, k: int, plan: SolverPlan, start: Array, outside: bool
 ) -> _Outcome:
-    operator: SymmetricOperator = BipartiteGram(batch) if bipartite else NormalizedAdjacency(batch)
+    operator = _operator(batch, bipartite)
     state = lobpcg(
         batch.backend,
         _explicit_product(operator, plan.dtype, outside) if plan.explicit else operator.apply,

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from netspectra.errors import GraphError
-from netspectra.graph.batch import GraphBatch
+from netspectra.graph.batch import GraphBatch, make_batch
 from netspectra.graph.dtypes import storage_dtype
 from netspectra.kernels.backend import Array, Backend
 from netspectra.training.channel_weights import channel_weights, channel_weights_gradient
@@ -76,12 +76,8 @@ def penalty_batch(backend: Backend, problem: PenaltyProblem, weights: Sequence[A
     """Graph of weights that are on the backend: views of dense ones, channel graphs of convolutions."""
     blocks = tuple(backend.load_block([_edges(problem, w)], symmetric=False) for w in weights)
     wide = any(storage_dtype(w) == np.float64 for w in weights)
-    parts: list[Any] = [None] * len(problem.structure.sizes)
-    for ends, block in zip(problem.structure.ends, blocks, strict=True):
-        for layer, degrees in zip(ends, backend.block_degrees(block), strict=True):
-            parts[layer] = degrees if parts[layer] is None else parts[layer] + degrees
     dtype = getattr(backend.xp, backend.dtype or ("float64" if wide else "float32"))
-    return GraphBatch(backend, problem.structure, blocks, backend.xp.concat(parts, axis=1), dtype)
+    return make_batch(backend, problem.structure, blocks, dtype, 1)
 
 
 def cold_shape(problem: PenaltyProblem) -> tuple[int, int, int]:

@@ -9,8 +9,9 @@ import numpy as np
 
 from netspectra.errors import GraphError
 from netspectra.graph.batch import Structure
+from netspectra.graph.consistency import Orientation
 from netspectra.training.channel_weights import Norm
-from netspectra.training.wiring import Orientation, Shapes, wire
+from netspectra.training.wiring import Shapes, wire
 from netspectra.validation import require_choice, require_count, require_seed, require_tolerance
 
 __all__ = ["DEFAULT_MAXITER", "DEFAULT_TOL", "PenaltyProblem", "penalty_options", "penalty_problem", "too_many"]

@@ -5,15 +5,15 @@ layer. A convolution's kernel becomes a block of channels (:mod:`netspectra.trai
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from netspectra.errors import GraphError
 from netspectra.graph.batch import Structure
+from netspectra.graph.consistency import Orientation
 from netspectra.validation import require_choice
 
-__all__ = ["Edges", "Orientation", "Shapes", "wire"]
+__all__ = ["Edges", "Shapes", "wire"]
 
-Orientation = Literal["in-out", "out-in"]
 Shapes = tuple[tuple[int, ...], ...]
 Edges = tuple[tuple[int, int], ...]
 

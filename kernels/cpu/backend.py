@@ -20,6 +20,7 @@ from netspectra.kernels.cpu.workers import run_tasks, single_threaded_blas
 from netspectra.kernels.immediate import Immediate
 from netspectra.kernels.keys import ShuffleKeys
 from netspectra.kernels.memory import available_bytes
+from netspectra.kernels.triangle import strict_upper
 from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 
 __all__ = ["CpuBackend"]
@@ -117,7 +118,7 @@ class CpuBackend(Immediate):
     # -- blocks ------------------------------------------------------------------------------------------------------
     def load_block(self, members: Sequence[Any], *, symmetric: bool) -> BlockWeights:
         if sp.issparse(members[0]):
-            return _stack_csr([sp.csr_array(sp.triu(W, k=1)) if symmetric else W for W in members])
+            return _stack_csr(strict_upper(members, symmetric=symmetric))
         if symmetric:
             return DenseWeights(np.stack([np.triu(W, k=1) for W in members]))
         return DenseWeights(members[0][None] if len(members) == 1 else np.stack(members))

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-import scipy.sparse as sp
-
 from netspectra.kernels.cuda.layout import contiguous
+from netspectra.kernels.triangle import strict_upper
 from netspectra.kernels.weights import CsrWeights, DenseWeights
 
 __all__ = ["load_csr", "load_dense"]
@@ -26,10 +25,7 @@ def load_csr(xp: Any, asarray: Callable[[Any], Any], members: list[Any], *, symm
 
     `members` are SciPy's, or on the device: with ``data``, ``indices``, ``indptr``, ``shape`` and ``upper()``.
     """
-    if symmetric:
-        on_host = all(sp.issparse(W) for W in members)
-        members = [sp.csr_array(sp.triu(W, k=1)) if on_host else W.upper() for W in members]
-    return _stacked(xp, members, asarray)
+    return _stacked(xp, strict_upper(members, symmetric=symmetric), asarray)
 
 
 def _stacked(xp: Any, members: list[Any], asarray: Callable[[Any], Any]) -> CsrWeights:

@@ -1,16 +1,16 @@
 """Blocks of graphs onto the device, stacked over members, and what 32-bit JAX cannot hold refused."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
-import scipy.sparse as sp
 
 from netspectra.errors import LimitError
 from netspectra.kernels.jax.namespace import narrowed
+from netspectra.kernels.triangle import strict_upper
 from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 
 __all__ = ["ENABLE", "load_block", "narrow_host", "to_device"]
@@ -49,8 +49,7 @@ def load_block(members: Sequence[Any], put: Callable[[Any], Any], *, symmetric: 
 
 
 def _load_csr(members: Sequence[Any], put: Callable[[Any], Any], *, symmetric: bool) -> CsrWeights:
-    if symmetric:
-        members = [W.upper() if hasattr(W, "upper") else sp.csr_array(sp.triu(W, k=1)) for W in members]
+    members = strict_upper(members, symmetric=symmetric)
     longest = max(int(W.data.shape[0]) for W in members)
 
     def stacked(name: str) -> Any:
@@ -60,11 +59,14 @@ def _load_csr(members: Sequence[Any], put: Callable[[Any], Any], *, symmetric: b
     return CsrWeights(stacked("data"), stacked("indices"), indptr, members[0].shape)
 
 
+def _panels(host: "np.ndarray[Any, Any]") -> "Iterator[np.ndarray[Any, Any]]":
+    flat = host.reshape(-1)
+    return (flat[first : first + _PANEL] for first in range(0, flat.size, _PANEL))
+
+
 def _require_kept(host: "np.ndarray[Any, Any]", narrow: "np.dtype[Any]") -> None:
     """Refuse what would overflow or vanish in 32 bits."""
-    flat = host.reshape(-1)
-    for first in range(0, flat.size, _PANEL):
-        panel = flat[first : first + _PANEL]
+    for panel in _panels(host):
         with np.errstate(over="ignore", under="ignore"):
             cast = panel.astype(narrow)
         if narrow.kind == "f":
@@ -84,9 +86,8 @@ def _require_normal(host: "np.ndarray[Any, Any]") -> None:
     if host.dtype not in (np.dtype(np.float32), np.dtype(np.float64), np.dtype(ml_dtypes.bfloat16)):
         return
     least = float(jnp.finfo(host.dtype).smallest_normal)
-    flat = host.reshape(-1)
-    for first in range(0, flat.size, _PANEL):
-        size = np.abs(flat[first : first + _PANEL])
+    for panel in _panels(host):
+        size = np.abs(panel)
         if np.any((size > 0) & (size < least)):
             msg = (
                 f"some weights are subnormal numbers (below {least:.2g}), which XLA takes for zero; multiply "

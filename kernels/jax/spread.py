@@ -19,6 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from netspectra.errors import BackendUnavailableError
 from netspectra.kernels.jax.trees import Held
+from netspectra.kernels.triangle import strict_upper
 from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 
 __all__ = ["Spread", "SpreadDense"]
@@ -109,7 +110,7 @@ class Spread:
         return SpreadDense(self._array((len(members), height, n), 1, slab), (m, n))
 
     def _load_csr(self, members: Sequence[Any], convert: Callable[[Any], Any], *, symmetric: bool) -> CsrWeights:
-        kept = [sp.csr_array(sp.triu(W, k=1)) if symmetric else W for W in members]
+        kept = strict_upper(members, symmetric=symmetric)
         longest = max(1, *(W.nnz for W in kept))
         length = -(-longest // self.n_devices) * self.n_devices
         rows = [np.repeat(np.arange(W.shape[0], dtype=W.indices.dtype), np.diff(W.indptr)) for W in kept]

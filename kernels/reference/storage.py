@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from netspectra.kernels.backend import Array
+from netspectra.kernels.triangle import strict_upper
 from netspectra.kernels.weights import BlockWeights, CsrWeights
 
 __all__ = ["dense", "nonzero_ranks", "scatter", "sorted_csr", "stacked_csr"]
@@ -47,7 +47,7 @@ def dense(xp: Any, weights: BlockWeights) -> Array:
 
 def stacked_csr(members: "Sequence[Any]", *, symmetric: bool) -> "tuple[np.ndarray[Any, Any], ...]":
     """Values, columns and row pointers of CSR arrays on the host, padded to the longest."""
-    kept = [sp.csr_array(sp.triu(W, k=1)) if symmetric else W for W in members]
+    kept = strict_upper(members, symmetric=symmetric)
     longest, index_type = max(W.nnz for W in kept), np.result_type(*(W.indices.dtype for W in kept))
     values = np.stack([np.pad(W.data, (0, longest - W.nnz)) for W in kept])
     indices = np.stack([np.pad(W.indices, (0, longest - W.nnz)) for W in kept]).astype(index_type)

@@ -24,6 +24,14 @@ def weights() -> list[np.ndarray]:
     return chain
 
 
+@pytest.fixture(scope="module")
+def own() -> Any:
+    """Return ``netspectra.bindings.jax``."""
+    from netspectra.bindings import jax as bindings
+
+    return bindings
+
+
 @pytest.fixture
 def write_safetensors(tmp_path: Path) -> Callable[..., Path]:
     """Return a writer of safetensors files, true or lying: ``write(header, data, length=None)``."""

@@ -27,13 +27,6 @@ def narrow():
         yield
 
 
-@pytest.fixture(scope="module")
-def own():
-    from netspectra.bindings import jax as bindings
-
-    return bindings
-
-
 def matrices(dtype=np.float32, n=24):
     """Symmetric matrices, one of them the path's Laplacian times 1000, one of them zero but for a corner."""
     rng = np.random.default_rng(0)

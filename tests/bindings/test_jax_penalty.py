@@ -28,13 +28,6 @@ def narrow():
         yield
 
 
-@pytest.fixture(scope="module")
-def own():
-    from netspectra.bindings import jax as bindings
-
-    return bindings
-
-
 def mlp():
     return planted_chain((8, 7, 7, 6), 3, 0), None
 
