@@ -1,0 +1,275 @@
+"""Operations that move numbers about and make no nodes."""
+
+from typing import Any
+
+import numpy as np
+
+from netspectra.errors import GraphError
+from netspectra.networks.network import Operation, Shape
+from netspectra.networks.operators import Scene
+from netspectra.networks.values import Value, aligned, along, constant, flattened, require_room, reshaped
+
+__all__ = [
+    "concatenate",
+    "cut",
+    "expand",
+    "flatten",
+    "opaque",
+    "pad",
+    "pass_on",
+    "reduce",
+    "repeat",
+    "reshape",
+    "split",
+    "take",
+    "transpose",
+]
+
+
+def pass_on(scene: Scene, operation: Operation, values: list[Value]) -> Value:
+    """Channel for channel; sizes of positions may change."""
+    del scene
+    value = values[0]
+    patterns = [v.pattern for v in values if v.pattern is not None]
+    shape = operation.shape or value.shape
+    if value.nodes is not None and shape is not None and value.nodes.ndim != len(shape):
+        if value.nodes.ndim == 0 or not value.has_nodes:
+            return constant(shape, *patterns[:1])
+        msg = f"passes {value.nodes.ndim} axes on as {len(shape)}"
+        raise GraphError(msg)
+    return value.touched(shape=shape, pattern=patterns[0] if patterns else None)
+
+
+def reshape(scene: Scene, operation: Operation, values: list[Value]) -> Value:
+    """Another shape of as many places."""
+    del scene
+    return reshaped(values[0], _needed(operation))
+
+
+def flatten(scene: Scene, operation: Operation, values: list[Value]) -> Value:
+    """Several axes made one."""
+    del scene
+    return flattened(values[0], operation.options.get("start", 1), operation.options.get("stop", -1))
+
+
+def transpose(scene: Scene, operation: Operation, values: list[Value]) -> Value:
+    """Axes in another order."""
+    del scene
+    value, order = values[0], tuple(int(i) for i in operation.options["permutation"])
+    if value.shape is None and (value.nodes is None or value.nodes.ndim == 0):
+        return value.touched()
+    if sorted(order) != list(range(value.rank or 0)):
+        msg = f"permutation {order} of a tensor with {value.rank} axes"
+        raise GraphError(msg)
+    shape = None if value.shape is None else tuple(value.shape[i] for i in order)
+    return value.mapped(lambda array: np.transpose(array, order), shape)
+
+
+def concatenate(scene: Scene, operation: Operation, values: list[Value]) -> Value:
+    """One after the other along an axis; positions of the same nodes stay positions."""
+    axis = operation.options["axis"]
+    shape = operation.shape or _joined_shape(values, axis)
+    if not any(value.has_nodes for value in values):
+        return constant(shape, *[v.pattern for v in values if v.pattern is not None][:1])
+    values = [_read_along(scene, value, axis) for value in values]
+    arrays = [value.nodes for value in values if value.nodes is not None and value.has_nodes]
+    place = next(value.axis(axis) for value in values if value.has_nodes)
+    if all(array.shape[place] == 1 for array in arrays) and all(_same(arrays[0], array) for array in arrays):
+        of_nodes = next(value for value in values if value.has_nodes)
+        if any((v.shape or (None,) * (place + 1))[place] != 1 for v in values) or len(values) == 1:
+            return of_nodes.touched(shape=shape)
+    return _joined(values, place, shape)
+
+
+def split(scene: Scene, operation: Operation, values: list[Value]) -> list[Value]:
+    """Parts along an axis."""
+    value, sizes = values[0], [int(size) for size in operation.options["sizes"]]
+    starts = np.cumsum([0, *sizes])
+    return [
+        _cut(scene, operation, value, operation.options["axis"], slice(int(a), int(a) + size), size)
+        for a, size in zip(starts, sizes, strict=False)
+    ]
+
+
+def cut(scene: Scene, operation: Operation, values: list[Value]) -> Value:
+    """Part of an axis, as Python's slices."""
+    value, options = values[0], operation.options
+    chosen = slice(options["start"], options["stop"], options.get("step", 1))
+    return _cut(scene, operation, values[0], options["axis"], chosen, _length(value, options["axis"], chosen))
+
+
+def take(scene: Scene, operation: Operation, values: list[Value]) -> Value:
+    """Places of an axis in another order."""
+    indices = np.asarray(operation.options["indices"], np.int64).ravel()
+    return _cut(scene, operation, values[0], operation.options["axis"], indices, len(indices))
+
+
+def pad(scene: Scene, operation: Operation, values: list[Value]) -> Value:
+    """Places without nodes before and after."""
+    del scene
+    value, before, after = values[0], int(operation.options["before"]), int(operation.options["after"])
+    place = value.axis(operation.options["axis"])
+    sides = None if value.shape is None else list(value.shape)
+    if sides is not None and sides[place] is not None:
+        sides[place] = int(sides[place] or 0) + before + after
+    shape = operation.shape or (None if sides is None else tuple(sides))
+    if value.nodes is None or value.nodes.shape[place] == 1 or not value.has_nodes:
+        return value.touched(shape=shape)
+    widths = [(before, after) if i == place else (0, 0) for i in range(value.nodes.ndim)]
+    require_room([side + sum(w) for side, w in zip(value.nodes.shape, widths, strict=True)])
+    nodes = np.pad(value.nodes, widths, constant_values=-1)
+    scale = None if value.scale is None else np.pad(np.broadcast_to(value.scale, value.nodes.shape), widths)
+    return value.touched(shape=shape, nodes=nodes, scale=scale)
+
+
+def reduce(scene: Scene, operation: Operation, values: list[Value]) -> Value:
+    """A mean, sum or maximum over positions keeps the nodes; one over nodes has none of its own."""
+    del scene
+    value, keep = values[0], bool(operation.options.get("keepdims", False))
+    axes = sorted({value.axis(int(axis)) for axis in operation.options["axes"]})
+    sides = value.shape if value.shape is not None else (None,) * (value.rank or 0)
+    kept = [1 if i in axes else side for i, side in enumerate(sides) if keep or i not in axes]
+    shape = operation.shape or tuple(kept)
+    if value.nodes is None:
+        return value.touched(shape=shape)
+    if not value.has_nodes or any(value.nodes.shape[axis] > 1 for axis in axes):
+        return constant(shape, value.pattern)
+
+    def change(array: Any) -> Any:
+        array = array[tuple(slice(0, 1) if i in axes else slice(None) for i in range(array.ndim))]
+        return array if keep else np.squeeze(array, axis=tuple(axes))
+
+    return value.mapped(change, shape)
+
+
+def expand(scene: Scene, operation: Operation, values: list[Value]) -> Value:
+    """Broadcast to a shape."""
+    del scene
+    value, shape = values[0], _needed(operation)
+    if value.nodes is None:
+        return value.touched(shape=shape)
+    missing = len(shape) - value.nodes.ndim
+    if missing < 0:
+        msg = f"expands {value.nodes.ndim} axes to {len(shape)}"
+        raise GraphError(msg)
+    return value.mapped(lambda array: np.reshape(array, (*(1,) * missing, *array.shape)), shape)
+
+
+def repeat(scene: Scene, operation: Operation, values: list[Value]) -> Value:
+    """Each place of an axis so often, one after another."""
+    value, times = values[0], int(operation.options["times"])
+    place = value.axis(operation.options["axis"])
+    size = None if value.shape is None or value.shape[place] is None else int(value.shape[place] or 0)
+    if value.nodes is not None and value.nodes.shape[place] > 1:
+        require_room([*value.nodes.shape, times])
+    indices = np.repeat(np.arange(size or 1), times)
+    return _cut(scene, operation, value, place, indices, None if size is None else size * times)
+
+
+def opaque(scene: Scene, operation: Operation, values: list[Value]) -> list[Value]:
+    """Something that is not represented."""
+    if any(value.has_nodes for value in values):
+        scene.ledger.skip(operation.name, str(operation.options["reason"]))
+    first = constant(operation.shape)
+    return [first if number == 0 else constant(None) for number in range(len(operation.outputs))]
+
+
+def _cut(scene: Scene, operation: Operation, value: Value, axis: int, chosen: Any, size: int | None) -> Value:
+    """Some places of an axis."""
+    del scene
+    if value.rank is None:
+        return value.touched()
+    place = value.axis(axis)
+    shape = value.shape
+    if shape is not None:
+        shape = operation.shape or tuple(size if i == place else s for i, s in enumerate(shape))
+        if operation.kind == "split" and operation.shape is not None:
+            shape = tuple(size if i == place else s for i, s in enumerate(value.shape or ()))
+    if value.nodes is None:
+        whole = value.shape is not None and value.shape[place] == size and isinstance(chosen, slice)
+        return value.touched(shape=shape, origin=value.origin if whole else f"{value.origin}.{operation.outputs[0]}")
+
+    def change(array: Any) -> Any:
+        if array.shape[place] == 1:
+            return array
+        if not isinstance(chosen, slice) and len(chosen) and (chosen.max() >= array.shape[place]):
+            msg = f"takes place {int(chosen.max())} of {array.shape[place]}"
+            raise GraphError(msg)
+        return (
+            np.take(array, chosen, axis=place)
+            if not isinstance(chosen, slice)
+            else array[(*[slice(None)] * place, chosen)]
+        )
+
+    return value.mapped(change, shape)
+
+
+def _length(value: Value, axis: int, chosen: slice) -> int | None:
+    if value.shape is None:
+        return None
+    size = value.shape[value.axis(axis)]
+    return None if size is None else len(range(*chosen.indices(size)))
+
+
+def _read_along(scene: Scene, value: Value, axis: int) -> Value:
+    """An unread input that others are put beside: its nodes are along that axis."""
+    if value.nodes is not None or value.shape is None:
+        return value
+    place = value.axis(axis)
+    size = value.shape[place]
+    if size is None:
+        msg = f"puts the input {value.origin!r}, whose size along axis {axis} is not known, beside others"
+        raise GraphError(msg)
+    nodes = along(value.shape, len(value.shape), place, scene.input_nodes(value.origin, size))
+    return value.touched(nodes=nodes)
+
+
+def _joined(values: list[Value], place: int, shape: Shape | None) -> Value:
+    """Node arrays one after the other, each as long as its tensor along that axis."""
+    rank = next(v.rank for v in values if v.has_nodes) or 1
+    wide = []
+    for value in values:
+        nodes = value.nodes if value.nodes is not None and value.has_nodes else np.full((1,) * rank, -1, np.int64)
+        size = None if value.shape is None else value.shape[place]
+        if size is None:
+            size = nodes.shape[place]
+        factors = np.ones(nodes.shape) if value.scale is None else np.broadcast_to(value.scale, nodes.shape)
+        sides = [size if i == place else side for i, side in enumerate(nodes.shape)]
+        require_room(sides)
+        wide.append([np.broadcast_to(part, sides) for part in (nodes, factors)])
+    common = np.broadcast_shapes(*([1 if i == place else s for i, s in enumerate(n.shape)] for n, _ in wide))
+    parts: list[Any] = []
+    for which in (0, 1):
+        full = [
+            np.broadcast_to(w[which], [w[0].shape[place] if i == place else s for i, s in enumerate(common)])
+            for w in wide
+        ]
+        parts.append(np.concatenate(full, axis=place))
+    plain = all(value.scale is None for value in values)
+    return Value(shape, parts[0], None if plain else parts[1])
+
+
+def _joined_shape(values: list[Value], axis: int) -> Shape | None:
+    shapes = [value.shape for value in values]
+    first = next((shape for shape in shapes if shape is not None), None)
+    if first is None or any(shape is None or len(shape) != len(first) for shape in shapes):
+        return None
+    place = axis % len(first)
+    sizes = [shape[place] for shape in shapes if shape is not None]
+    total = None if None in sizes else sum(int(size or 0) for size in sizes)
+    return tuple(total if i == place else side for i, side in enumerate(first))
+
+
+def _same(a: Any, b: Any) -> bool:
+    try:
+        a, b = aligned([a, b])
+    except GraphError:
+        return False
+    return bool(np.array_equal(a, b))
+
+
+def _needed(operation: Operation) -> Shape:
+    if operation.shape is None:
+        msg = "needs a shape"
+        raise GraphError(msg)
+    return operation.shape
