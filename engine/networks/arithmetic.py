@@ -8,7 +8,7 @@ import numpy as np
 from netspectra.errors import GraphError
 from netspectra.networks.network import Operation, Shape
 from netspectra.networks.nodes import Join
-from netspectra.networks.operators import Scene
+from netspectra.networks.reading import Scene
 from netspectra.networks.values import Nodes, Value, aligned, along, constant
 
 __all__ = ["add", "attention", "multiply", "product"]

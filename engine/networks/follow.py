@@ -6,8 +6,10 @@ from typing import Any
 
 from netspectra.errors import GraphError
 from netspectra.networks import arithmetic, operators, rearrangement
+from netspectra.networks.concatenation import concatenate
 from netspectra.networks.network import Network, Operation
 from netspectra.networks.nodes import Ledger
+from netspectra.networks.reading import Scene
 from netspectra.networks.values import Value, constant
 
 __all__ = ["follow"]
@@ -22,7 +24,7 @@ def follow(network: Network, attention: str = "dimensions") -> Ledger:
         If shapes do not fit; the message names the operation.
     """
     readers = Counter(name for operation in network.operations for name in operation.inputs)
-    scene = operators.Scene(Ledger(skipped=list(network.skipped)), readers, attention)
+    scene = Scene(Ledger(skipped=list(network.skipped)), readers, attention)
     values = {name: constant(shape) for name, shape in network.constants.items()}
     values |= {name: Value(shape, None, origin=name) for name, shape in network.inputs.items()}
     for operation in network.operations:
@@ -40,7 +42,7 @@ def follow(network: Network, attention: str = "dimensions") -> Ledger:
     return scene.ledger
 
 
-_Rule = Callable[[operators.Scene, Operation, list[Value]], list[Value]]
+_Rule = Callable[[Scene, Operation, list[Value]], list[Value]]
 
 
 def _one(rule: Callable[[Any, Operation, list[Value]], Value]) -> _Rule:
@@ -61,7 +63,7 @@ _RULES: dict[str, _Rule] = {
     "reshape": _one(rearrangement.reshape),
     "flatten": _one(rearrangement.flatten),
     "transpose": _one(rearrangement.transpose),
-    "concatenate": _one(rearrangement.concatenate),
+    "concatenate": _one(concatenate),
     "slice": _one(rearrangement.cut),
     "split": rearrangement.split,
     "take": _one(rearrangement.take),
