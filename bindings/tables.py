@@ -10,7 +10,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from netspectra.bindings.readers import FileInspection
 
-__all__ = ["inspection_table", "layer_table", "printable", "result_table", "skipped_table"]
+__all__ = ["block_table", "inspection_table", "layer_table", "printable", "result_table", "skipped_table"]
 
 
 def result_table(result: Any, title: str | None = None) -> Table:
@@ -47,10 +47,29 @@ def layer_table(partition: Any, title: str = "neurons of each cluster, by layer"
 
 
 def inspection_table(inspection: "FileInspection") -> Table:
-    """Return the tensors that would be read, in layer order."""
-    table = _table(None, ("tensor", "left"), ("shape", "right"), ("dtype", "left"), ("non-zero", "right"))
+    """Return the tensors that would be read, in the order of the operations that use them."""
+    about = "about " if inspection.sampled else ""
+    table = _table(None, ("tensor", "left"), ("shape", "right"), ("dtype", "left"), (f"{about}non-zero", "right"))
     for record, count in zip(inspection.report.taken, inspection.n_nonzero, strict=True):
-        table.add_row(printable(record.name), _shape(record.shape), record.dtype, f"{count:,}")
+        table.add_row(printable(record.name), _shape(record.shape), record.dtype, _told(count, inspection))
+    return table
+
+
+def block_table(inspection: "FileInspection") -> Table:
+    """Return the layers of the graph, each with its kind and size, and the blocks that come into it."""
+    about = "about " if inspection.sampled else ""
+    columns = ("layer", "left"), ("kind", "left"), ("size", "right"), ("from", "left"), (f"{about}edges", "right")
+    table = _table(None, *columns, ("density", "right"), ("", "left"))
+    for layer in inspection.layers:
+        row = (printable(layer.name), printable(layer.kind), f"{layer.size:,}")
+        blocks = [block for block in inspection.blocks if block.target == layer.name]
+        for block in blocks:
+            mark = "" if block.learned else "not learned"
+            density = f"{block.n_edges / max(1, block.n_stored):.1%}"
+            table.add_row(*row, printable(block.source), _told(block.n_edges, inspection), density, mark)
+            row = (Text(), Text(), "")
+        if not blocks:
+            table.add_row(*row)
     return table
 
 
@@ -96,12 +115,19 @@ def _computation(result: Any) -> list[tuple[str, str, str]]:
     solver, threads, plan = f"{result.solver} solver in {result.dtype}", _count(result.n_threads, "thread"), result.plan
     rows = [
         ("solved", f"{solved:,} of {result.n_nulls:,}", f"null networks, {result.n_failed} failed; {observed}"),
+        *_stopping(result),
         ("backend", result.backend, f"{threads} on {result.device}, {solver}, seed {result.seed}"),
         ("memory", f"{plan.bytes_per_replicate / 1e6:.1f} MB", f"per null network, {plan.batch_size} in a batch"),
     ]
     if result.n_isolated:
         rows.append(("isolated", f"{result.n_isolated:,}", "neurons without edges, in no cluster"))
     return rows
+
+
+def _stopping(result: Any) -> list[tuple[str, str, str]]:
+    if result.stop == "fixed":
+        return []
+    return [("drawn", f"{result.n_nulls:,}", f"null networks of at most {result.max_nulls:,}: {result.stopping}")]
 
 
 def _times(timings: dict[str, float]) -> list[tuple[str, str, str]]:
@@ -114,6 +140,11 @@ def _times(timings: dict[str, float]) -> list[tuple[str, str, str]]:
             ("compilation", f"{compiling:.2f} s", "of kernels, or loading them once compiled; not in the time above")
         )
     return rows
+
+
+def _told(count: int, inspection: "FileInspection") -> str:
+    """A number in full where it was counted, in three digits where it comes from a sample."""
+    return f"{count:.3g}" if inspection.sampled else f"{count:,}"
 
 
 def _number(value: float, digits: int) -> str:

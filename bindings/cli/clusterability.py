@@ -6,26 +6,34 @@ from typing import Annotated, Any
 
 import typer
 
+from netspectra.bindings.cli import reading
 from netspectra.bindings.cli.failures import one_line_errors
 
 __all__ = ["run_test"]
 
-_FILE = "A .safetensors or .npz file, or example:mnist-mlp, example:mnist-mlp-pruned."
-
 
 def run_test(
-    file: Annotated[str, typer.Argument(metavar="FILE", help=_FILE, show_default=False)],
+    file: reading.File,
     *,
     clusters: Annotated[int, typer.Option("--clusters", "-k", help="Number of clusters.")] = 12,
     nulls: Annotated[int, typer.Option("--nulls", "-n", help="Number of null networks.")] = 1000,
+    stop: Annotated[str, typer.Option(help="fixed, or sequential: --nulls at most, fewer if p is clear.")] = "fixed",
     null: Annotated[str, typer.Option(help="shuffle, shuffle-nonzero, kde or kde-nonzero.")] = "shuffle",
     seed: Annotated[int, typer.Option(help="Every null network is a function of it.")] = 0,
     backend: Annotated[str, typer.Option(help="auto, cuda, cpu, reference")] = "auto",
     solver: Annotated[str, typer.Option(help="auto, dense or lobpcg.")] = "auto",
     select: Annotated[str, typer.Option(help="Which k-means restart counts: inertia or ncut.")] = "inertia",
     n_init: Annotated[int, typer.Option("--n-init", help="k-means restarts.")] = 25,
-    orientation: Annotated[str, typer.Option(help="How matrices are stored: auto, in-out or out-in.")] = "auto",
-    order: Annotated[str | None, typer.Option(help="Tensors to read, input side first, with commas between.")] = None,
+    orientation: reading.Side = "auto",
+    order: reading.Order = None,
+    architecture: reading.Architecture = None,
+    n_heads: reading.Heads = None,
+    n_kv_heads: reading.KeyHeads = None,
+    norm: reading.Norm = "l1",
+    input_layer: reading.InputLayer = True,
+    dense_head: reading.DenseHead = True,
+    residual: reading.Residual = "shared",
+    attention: reading.Attention = "dimensions",
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Null networks solved together.")] = None,
     memory_limit: Annotated[str | None, typer.Option("--memory-limit", help="For example 2GB.")] = None,
     json: Annotated[str | None, typer.Option(metavar="OUT.json", help="Write JSON; - is standard output.")] = None,
@@ -39,11 +47,22 @@ def run_test(
 
         require_writable(save)
         require_writable(None if json in (None, "-") else Path(json))
-        names = None if order is None else [name.strip() for name in order.split(",")]
-        reading: dict[str, Any] = {"orientation": orientation, "order": names}  # words, which load and the test check
-        graph = load(network_path(file), **reading)
+        asked: dict[str, Any] = {  # words, which load and the test check
+            "orientation": orientation,
+            "order": reading.names(order),
+            "architecture": architecture,
+            "n_heads": n_heads,
+            "n_kv_heads": n_kv_heads,
+            "norm": norm,
+            "input_layer": input_layer,
+            "dense_head": dense_head,
+            "residual": residual,
+            "attention": attention,
+        }
+        graph = load(network_path(file), **asked)
         question: dict[str, Any] = {
             "n_nulls": nulls,
+            "stop": stop,
             "null": null,
             "seed": seed,
             "n_init": n_init,

@@ -5,16 +5,25 @@ from typing import Annotated, Any
 
 import typer
 
+from netspectra.bindings.cli import reading
 from netspectra.bindings.cli.failures import one_line_errors
 
 __all__ = ["run_inspect"]
 
 
 def run_inspect(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A .safetensors or .npz file.", show_default=False)],
+    file: reading.File,
     *,
-    orientation: Annotated[str, typer.Option(help="How matrices are stored: auto, in-out or out-in.")] = "auto",
-    order: Annotated[str | None, typer.Option(help="Tensors to read, input side first, with commas between.")] = None,
+    orientation: reading.Side = "auto",
+    order: reading.Order = None,
+    architecture: reading.Architecture = None,
+    n_heads: reading.Heads = None,
+    n_kv_heads: reading.KeyHeads = None,
+    norm: reading.Norm = "l1",
+    input_layer: reading.InputLayer = True,
+    dense_head: reading.DenseHead = True,
+    residual: reading.Residual = "shared",
+    attention: reading.Attention = "dimensions",
     json: Annotated[bool, typer.Option("--json", help="JSON on standard output instead of tables.")] = False,
 ) -> None:
     """Show what a file holds, without computing anything from it."""
@@ -22,22 +31,36 @@ def run_inspect(
         from netspectra.bindings.cli.files import as_json, network_path
         from netspectra.bindings.readers.inspection import inspect_file
 
-        names = None if order is None else [name.strip() for name in order.split(",")]
-        reading: dict[str, Any] = {"orientation": orientation, "order": names}
-        found = inspect_file(network_path(file), **reading)
+        asked: dict[str, Any] = {  # words, which inspect_file checks
+            "orientation": orientation,
+            "order": reading.names(order),
+            "architecture": architecture,
+            "n_heads": n_heads,
+            "n_kv_heads": n_kv_heads,
+            "norm": norm,
+            "input_layer": input_layer,
+            "dense_head": dense_head,
+            "residual": residual,
+            "attention": attention,
+        }
+        found = inspect_file(network_path(file), **asked)
         if json:
             sys.stdout.write(as_json(found.to_dict()))
             raise typer.Exit(_exit_code(found))
 
         from netspectra.bindings.cli.terminal import open_console, show
-        from netspectra.bindings.tables import inspection_table, printable, skipped_table
+        from netspectra.bindings.tables import block_table, inspection_table, printable, skipped_table
 
         console = open_console()
         show(console, inspection_table(found))
+        if found.blocks:
+            show(console, block_table(found))
         if found.report.skipped:
             show(console, skipped_table(found))
         if found.metadata:
             show(console, *(printable(f"{key}: {value}") for key, value in sorted(found.metadata.items())), "")
+        if found.estimate is not None:
+            show(console, printable(found.estimate.sentence))
         show(console, printable(found.verdict))
         raise typer.Exit(_exit_code(found))
 

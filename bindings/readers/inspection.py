@@ -1,22 +1,26 @@
-"""What a file holds, before anything is computed from it."""
+"""What a file holds and what a test of it would take, before anything is computed from it."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from netspectra.bindings.readers.formats import open_tensors
+from netspectra.bindings.readers.blocks import BlockRecord, block_records
+from netspectra.bindings.readers.counting import Count, count_weights
+from netspectra.bindings.readers.estimate import TestEstimate, estimate_test
 from netspectra.bindings.readers.limits import LoadLimits, as_limits
-from netspectra.bindings.readers.orientation import OrientationChoice, decide_orientation, require_orientation
-from netspectra.bindings.readers.selection import LoadReport, layer_names, select_weights
-from netspectra.bindings.readers.tensors import Array
-from netspectra.errors import AmbiguousOrientationError, GraphError
+from netspectra.bindings.readers.opening import Found, Reading, open_network
+from netspectra.bindings.readers.orientation import OrientationChoice
+from netspectra.bindings.readers.selection import LoadReport, with_more_skipped
+from netspectra.errors import GraphError
 from netspectra.graph import Layer
 from netspectra.graph.dtypes import widest_dtype
 from netspectra.graph.layer_graph import Orientation
-from netspectra.graph.panels import row_panels
+from netspectra.networks import GraphChoices, Network
+from netspectra.networks.build import GraphPlan, plan_graph
 from netspectra.records import SCHEMA_VERSION, plain
 
 __all__ = ["FileInspection", "inspect_file"]
@@ -29,22 +33,29 @@ class FileInspection:
     Attributes
     ----------
     format : str
-        ``"npz"`` or ``"safetensors"``.
+        ``"npz"``, ``"safetensors"``, ``"pytorch"``, ``"onnx"`` or ``"keras"``.
     report : LoadReport
-        Tensors taken, in layer order, and skipped ones with the reasons.
+        Tensors taken, in the order of the operations that use them, and skipped ones with the reasons.
     n_nonzero : tuple of int
-        Non-zero weights of each tensor taken.
+        Non-zero weights of each tensor taken; estimates where `sampled`.
     n_bytes : int
         Bytes of the tensors taken.
     dtype : str
         Widest storage dtype among them (integers are computed in float64).
     orientation : {"in-out", "out-in"} or None
-        None where it cannot be decided; then `problem` says why and `layers` is empty.
+        Of all matrices; None where they differ, or where it cannot be decided: then `problem` says why and `layers`
+        is empty.
     layers : tuple of Layer
     problem : str or None
         The message of the error that ``load`` would raise for the shapes, None where it would raise none.
     metadata : dict of str to str
         What a safetensors file says of itself.
+    blocks : tuple of BlockRecord
+        What joins the layers.
+    sampled : bool
+        Whether numbers of non-zero weights and edges are estimates from a sample of the weights.
+    estimate : TestEstimate or None
+        What one null network of a test is reckoned to take; None where there is no graph.
     """
 
     format: str
@@ -56,6 +67,9 @@ class FileInspection:
     layers: tuple[Layer, ...]
     problem: str | None
     metadata: dict[str, str] = field(default_factory=dict)
+    blocks: tuple[BlockRecord, ...] = ()
+    sampled: bool = False
+    estimate: TestEstimate | None = None
 
     @property
     def n_nodes(self) -> int | None:
@@ -64,34 +78,45 @@ class FileInspection:
 
     @property
     def n_weights(self) -> int:
-        """Stored weights, zeros included."""
-        return sum(record.shape[0] * record.shape[1] for record in self.report.taken)
+        """Numbers in the tensors taken, zeros included."""
+        return sum(math.prod(record.shape) for record in self.report.taken)
+
+    @property
+    def n_stored(self) -> int:
+        """Places for edges; numbers in the tensors where there are no blocks."""
+        return sum(block.n_stored for block in self.blocks) if self.blocks else self.n_weights
 
     @property
     def n_edges(self) -> int:
-        """Non-zero weights."""
-        return sum(self.n_nonzero)
+        """Edges of the graph, non-zero weights where there is none; an estimate where `sampled`."""
+        return sum(block.n_edges for block in self.blocks) if self.blocks else sum(self.n_nonzero)
 
     @property
     def density(self) -> float:
-        """Non-zero weights over stored weights."""
-        return self.n_edges / self.n_weights
+        """Edges over places for edges."""
+        return self.n_edges / max(1, self.n_stored)
 
     def summary(self) -> str:
-        """Return the inspection as plain text, one plain sentence last."""
+        """Return the inspection as plain text, plain sentences last."""
         lines = [f"{record.name}: {record.shape} {record.dtype}" for record in self.report.taken]
         lines += [f"skipped {skipped.name}: {skipped.shape} ({skipped.reason})" for skipped in self.report.skipped]
-        return "\n".join([*lines, self.verdict])
+        estimate = [] if self.estimate is None else [self.estimate.sentence]
+        return "\n".join([*lines, *estimate, self.verdict])
 
     @property
     def verdict(self) -> str:
         """One plain sentence: the network, or why there is none yet."""
         if self.problem is not None:
             return f"No network can be read yet: {self.problem}."
-        sizes = "-".join(str(layer.size) for layer in self.layers)
+        sizes = [str(layer.size) for layer in self.layers]
+        shown = "-".join(sizes if len(sizes) <= 12 else [*sizes[:5], "…", *sizes[-5:]])
+        edges, note = f"{self.n_edges:,}", ""
+        if self.sampled:
+            edges, note = f"about {self.n_edges:.3g}", ", from a sample"
+        side = "" if self.orientation is None else f" with orientation {self.orientation!r}"
         return (
-            f"A network of {len(self.layers)} layers ({sizes}) with {self.n_nodes:,} nodes and {self.n_edges:,} edges "
-            f"(density {self.density:.1%}), stored as {self.dtype} with orientation {self.orientation!r}."
+            f"A network of {len(self.layers)} layers ({shown}) with {self.n_nodes:,} nodes and {edges} "
+            f"edges (density {self.density:.1%}{note}), stored as {self.dtype}{side}."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,6 +132,7 @@ class FileInspection:
             "n_nodes": self.n_nodes,
             "n_edges": self.n_edges,
             "n_weights": self.n_weights,
+            "n_stored": self.n_stored,
             "density": self.density,
         }
 
@@ -116,12 +142,21 @@ def inspect_file(
     *,
     orientation: OrientationChoice = "auto",
     order: Sequence[str] | None = None,
+    architecture: str | os.PathLike[str] | Network | None = None,
     limits: LoadLimits | None = None,
+    n_heads: int | None = None,
+    n_kv_heads: int | None = None,
+    norm: Literal["l1", "l2", "operator-1"] = "l1",
+    input_layer: bool = True,
+    dense_head: bool = True,
+    residual: Literal["shared", "per-layer"] = "shared",
+    attention: Literal["dimensions", "heads"] = "dimensions",
 ) -> FileInspection:
-    """Look into a file: what would be read, what skipped, and what network that makes.
+    """Look into a file: what would be read, what skipped, what graph that makes, what a test of it would take.
 
-    Weights are only counted, a panel at a time. Shapes that do not chain, or chain both ways, are reported in
-    `problem` instead of raised; parameters and other errors are those of :func:`~netspectra.bindings.readers.load`.
+    Weights are only counted: all of them up to 50 million in a file, a sample beyond. Shapes that make no network, or
+    chain both ways, are reported in `problem` instead of raised; parameters and other errors are those of
+    :func:`~netspectra.bindings.readers.load`.
 
     Returns
     -------
@@ -132,56 +167,65 @@ def inspect_file(
     FileFormatError, LimitError
         As ``load``.
     GraphError
-        If `orientation` is no orientation, or `order` names what is not there.
+        If a parameter is not what it may be, or `order` names what is not there.
     """
-    require_orientation(orientation)
-    with open_tensors(path, as_limits(limits)) as file:
-        report = select_weights(file, order)
-        side, problem = None, None
-        try:
-            side = decide_orientation(report.taken, orientation, file.path)
-        except (AmbiguousOrientationError, GraphError) as error:
-            problem = str(error)
-        tensors = [file.tensors[record.name] for record in report.taken]
-        counts = [_count(tensor.read()) for tensor in tensors]
-        problem = problem or _unusable(report, counts)
-        stored = [tensor.dtype for tensor in tensors if tensor.dtype is not None]
+    choices = GraphChoices(norm, input_layer, dense_head, residual, attention)
+    reading = Reading(orientation, order, architecture, n_heads, n_kv_heads, heads_matter=attention == "heads")
+    with open_network(path, reading, as_limits(limits)) as found:
+        plan, problem = _plan(found, choices)
+        weights = [found.weights[record.name] for record in found.report.taken]
+        counts, sampled = count_weights(weights)
+        report = found.report if plan is None else with_more_skipped(found.report, plan.skipped)
+        records = () if plan is None else block_records(plan, dict(_named(found, counts)), sampled=sampled)
+        stored = [np.dtype(np.float64) if w.dtype.kind in "biu" else w.dtype for w in weights]
         return FileInspection(
-            format=file.format,
+            format=found.format,
             report=report,
-            n_nonzero=tuple(nonzero for nonzero, _ in counts),
-            n_bytes=sum(tensor.n_bytes for tensor in tensors),
-            dtype=widest_dtype([np.dtype(np.float64) if d.kind in "biu" else d for d in stored]).name,
-            orientation=side,
-            layers=_layers(report, side),
-            problem=problem,
-            metadata=dict(file.metadata),
+            n_nonzero=tuple(count.nonzero for count in counts),
+            n_bytes=sum(math.prod(weight.shape) * weight.dtype.itemsize for weight in weights),
+            dtype=widest_dtype(stored).name if stored else "float32",
+            orientation=_orientation(found.network),
+            layers=() if plan is None else plan.layers,
+            problem=problem or _unusable(found.report, counts),
+            metadata=dict(found.metadata),
+            blocks=records,
+            sampled=sampled,
+            estimate=None if plan is None else estimate_test(plan),
         )
 
 
-def _layers(report: LoadReport, side: Orientation | None) -> tuple[Layer, ...]:
-    if side is None:
-        return ()
-    shapes = [record.shape if side == "in-out" else record.shape[::-1] for record in report.taken]
-    sizes = [shapes[0][0], *(shape[1] for shape in shapes)]
-    names = layer_names([record.name for record in report.taken])
-    return tuple(Layer(name, size) for name, size in zip(names, sizes, strict=True))
+def _plan(found: Found, choices: GraphChoices) -> tuple[GraphPlan | None, str | None]:
+    """The graph's plan, or why there is none."""
+    if found.network is None:
+        return None, str(found.problem)
+    try:
+        return plan_graph(found.network, **vars(choices)), None
+    except GraphError as error:
+        return None, str(error)
 
 
-def _count(matrix: Array) -> tuple[int, int]:
-    """Non-zero and non-finite values of a matrix, panel by panel."""
-    nonzero = wrong = 0
-    for rows in row_panels(matrix):
-        nonzero += int(np.count_nonzero(matrix[rows]))
-        wrong += int(np.count_nonzero(~np.isfinite(matrix[rows])))
-    return nonzero, wrong
+def _named(found: Found, counts: Sequence[Count]) -> "list[tuple[str, Count]]":
+    return [(record.name, count) for record, count in zip(found.report.taken, counts, strict=True)]
 
 
-def _unusable(report: LoadReport, counts: list[tuple[int, int]]) -> str | None:
+def _orientation(network: Network | None) -> Orientation | None:
+    """Of all matrices and kernels of a network, None where they differ."""
+    if network is None:
+        return None
+    layouts = {"oihw": "out-in", "iohw": "out-in", "hwio": "in-out", "hwoi": "in-out"}
+    sides: set[Any] = {
+        operation.options.get("orientation") or layouts[operation.options["layout"]]
+        for operation in network.operations
+        if operation.weights and ("orientation" in operation.options or "layout" in operation.options)
+    }
+    return sides.pop() if len(sides) == 1 else None
+
+
+def _unusable(report: LoadReport, counts: Sequence[Count]) -> str | None:
     """Why a test would refuse what can be read: values that are not finite, a matrix of zeros."""
-    for record, (nonzero, wrong) in zip(report.taken, counts, strict=True):
-        if wrong:
-            return f"{record.name}: {wrong:,} NaN or infinite value(s)"
-        if nonzero == 0:
+    for record, count in zip(report.taken, counts, strict=True):
+        if count.not_finite:
+            return f"{record.name}: {count.not_finite:,} NaN or infinite value(s)"
+        if count.nonzero == 0 and len(record.shape) > 1 and count.seen == math.prod(record.shape):
             return f"{record.name}: all weights are zero, which cuts the network apart"
     return None

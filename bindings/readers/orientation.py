@@ -1,35 +1,50 @@
-"""Which way the matrices of a file lie, decided once for all of them from the shapes that chain.
+"""Which way the weights of a file lie, decided once for all of them from the shapes that chain.
 
 PyTorch and ONNX store (out, in), Keras and Flax (in, out). In a chain, each matrix's output side is the next one's
-input side: for matrices that are not all square usually in one of the two orientations only.
+input side: for matrices that are not all square usually in one of the two orientations only. Where kernels of
+convolutions chain both ways, they lie so that they are square and small: 3 x 3 positions and 64 x 128 channels.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal, get_args
 
+from netspectra.bindings.readers.chain_shapes import follow, kernel_sizes
 from netspectra.bindings.readers.selection import TensorRecord, enumerate_some
 from netspectra.errors import AmbiguousOrientationError, GraphError
 from netspectra.graph.layer_graph import Orientation
 
-__all__ = ["OrientationChoice", "decide_orientation"]
+__all__ = ["OrientationChoice", "chaining", "decide_orientation", "require_orientation"]
 
 OrientationChoice = Literal["auto", "in-out", "out-in"]
 
 _ORIENTATIONS: tuple[Orientation, ...] = ("in-out", "out-in")
 
 
-def decide_orientation(matrices: Sequence[TensorRecord], orientation: OrientationChoice, path: Path) -> Orientation:
-    """Return the orientation in which matrices, input side first, chain.
+def chaining(weights: Sequence[TensorRecord]) -> list[Orientation]:
+    """Return the orientations in which weights, input side first, chain; kernels as small as they can be."""
+    fitting = [side for side in _ORIENTATIONS if len(follow(weights, side)) == len(weights)]
+    if len(fitting) == 2:
+        sizes = [kernel_sizes(weights, side) for side in fitting]
+        if sizes[0] != sizes[1]:
+            return [fitting[sizes.index(min(sizes))]]
+    return fitting
+
+
+def decide_orientation(
+    weights: Sequence[TensorRecord], orientation: OrientationChoice, label: str, advice: str = ""
+) -> Orientation:
+    """Return the orientation in which weights, input side first, chain.
 
     Parameters
     ----------
-    matrices : sequence of TensorRecord
-        All 2-D.
+    weights : sequence of TensorRecord
+        Matrices and kernels.
     orientation : {"auto", "in-out", "out-in"}
         ``"auto"`` finds out; the others are checked.
-    path : Path
+    label : str
         How an error message calls the file.
+    advice : str
+        What else can be done where they do not chain.
 
     Raises
     ------
@@ -40,20 +55,22 @@ def decide_orientation(matrices: Sequence[TensorRecord], orientation: Orientatio
         If the orientation asked for does not chain, or none does, or it is none of the three.
     """
     require_orientation(orientation)
-    fitting = [side for side in _ORIENTATIONS if _first_break(matrices, side) is None]
-    if orientation == "auto":
-        if len(fitting) == 1:
-            return fitting[0]
-        if fitting:
-            msg = (
-                f"{path}: the matrices chain both as (in, out) and as (out, in), so their orientation cannot be known: "
-                f"{_shapes(matrices)}; pass orientation='out-in' (PyTorch, ONNX) or 'in-out' (Keras, Flax)"
-            )
-            raise AmbiguousOrientationError(msg)
-        raise GraphError(_does_not_chain(matrices, "out-in", path, "in either orientation"))
-    if orientation in fitting:
-        return orientation
-    raise GraphError(_does_not_chain(matrices, orientation, path, f"as {orientation!r}", flips=bool(fitting)))
+    if orientation != "auto":
+        if len(follow(weights, orientation)) == len(weights):
+            return orientation
+        flipped: Orientation = "in-out" if orientation == "out-in" else "out-in"
+        flips = flipped in chaining(weights)
+        raise GraphError(_does_not_chain(weights, orientation, label, f"as {orientation!r}", advice, flips=flips))
+    fitting = chaining(weights)
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        msg = (
+            f"{label}: the matrices chain both as (in, out) and as (out, in), so their orientation cannot be known: "
+            f"{_shapes(weights)}; pass orientation='out-in' (PyTorch, ONNX) or 'in-out' (Keras, Flax)"
+        )
+        raise AmbiguousOrientationError(msg)
+    raise GraphError(_does_not_chain(weights, "out-in", label, "in either orientation", advice))
 
 
 def require_orientation(orientation: object) -> None:
@@ -68,32 +85,26 @@ def require_orientation(orientation: object) -> None:
         raise GraphError(msg)
 
 
-def _sides(matrix: TensorRecord, orientation: Orientation) -> tuple[int, int]:
-    """(inputs, outputs) of a matrix."""
-    rows, columns = matrix.shape
-    return (rows, columns) if orientation == "in-out" else (columns, rows)
-
-
-def _first_break(matrices: Sequence[TensorRecord], orientation: Orientation) -> int | None:
-    for i in range(len(matrices) - 1):
-        if _sides(matrices[i], orientation)[1] != _sides(matrices[i + 1], orientation)[0]:
-            return i
-    return None
-
-
 def _does_not_chain(
-    matrices: Sequence[TensorRecord], orientation: Orientation, path: Path, how: str, *, flips: bool = False
+    weights: Sequence[TensorRecord],
+    orientation: Orientation,
+    label: str,
+    how: str,
+    advice: str,
+    *,
+    flips: bool = False,
 ) -> str:
-    position = _first_break(matrices, orientation) or 0
-    pair = enumerate_some(f"{m.name!r} {m.shape}" for m in matrices[position : position + 2])
+    place = max(1, len(follow(weights, orientation)))
+    pair = enumerate_some(f"{w.name!r} {w.shape}" for w in weights[place - 1 : place + 1])
     if flips:
         flipped = "in-out" if orientation == "out-in" else "out-in"
-        return f"{path}: the matrices do not chain {how} ({pair}), but they do as orientation={flipped!r}: pass that"
+        return f"{label}: the matrices do not chain {how} ({pair}), but they do as orientation={flipped!r}: pass that"
     return (
-        f"{path}: expected weight matrices that chain, input side first, but they do not {how}: {_shapes(matrices)}; "
-        f"name the right ones in the right order with order=[...] (read in natural order of the keys by default)"
+        f"{label}: expected weight matrices that chain, input side first, but they do not {how}: {_shapes(weights)}; "
+        "name the right ones in the right order with order=[...] (read in natural order of the keys by default)"
+        f"{advice}"
     )
 
 
-def _shapes(matrices: Sequence[TensorRecord]) -> str:
-    return enumerate_some(f"{matrix.name!r} {matrix.shape}" for matrix in matrices)
+def _shapes(weights: Sequence[TensorRecord]) -> str:
+    return enumerate_some(f"{weight.name!r} {weight.shape}" for weight in weights)

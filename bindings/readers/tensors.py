@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from netspectra.networks import Weight
+
 __all__ = ["Array", "Tensor", "TensorFile"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -40,6 +42,10 @@ class Tensor:
     n_bytes: int
     read: Callable[[], Array] = field(repr=False)
 
+    def weight(self) -> Weight:
+        """Return the tensor as a weight of a network; only where `dtype` is not None."""
+        return Weight(self.shape, np.dtype(self.dtype), self.read, self.name)
+
 
 @dataclass(frozen=True)
 class TensorFile:
@@ -49,13 +55,15 @@ class TensorFile:
     ----------
     path : Path
     format : str
-        ``"npz"`` or ``"safetensors"``.
+        ``"npz"``, ``"safetensors"`` or ``"pytorch"``.
     tensors : mapping of str to Tensor
         In the order of the file.
     metadata : mapping of str to str
         What the file says of itself (safetensors only).
     unread : tuple of (str, str)
         Members that are no tensors at all, each with the reason.
+    in_order : bool
+        Whether the tensors come in the order of the modules that own them (PyTorch state dicts do).
     """
 
     path: Path
@@ -63,6 +71,7 @@ class TensorFile:
     tensors: Mapping[str, Tensor]
     metadata: Mapping[str, str] = field(default_factory=dict)
     unread: tuple[tuple[str, str], ...] = ()
+    in_order: bool = False
     close: Callable[[], None] = field(default=lambda: None, repr=False)
 
     def __enter__(self) -> "TensorFile":

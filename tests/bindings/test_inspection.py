@@ -35,7 +35,7 @@ def test_an_inspection_is_plain_json(tmp_path: Path) -> None:
     assert told["schema_version"] == 1
     assert told["tensors"][0] == {"name": "a", "shape": [3, 2], "dtype": "float64", "n_nonzero": 6}
     assert told["layers"] == [
-        {"name": "input", "size": 3, "kind": "dense"},
+        {"name": "input", "size": 3, "kind": "input"},
         {"name": "a", "size": 2, "kind": "dense"},
         {"name": "b", "size": 4, "kind": "dense"},
     ]
