@@ -1,4 +1,4 @@
-"""Training for clusterability in PyTorch: a penalty as a module, a clusterable initialisation, a rescaling.
+"""PyTorch: graphs of modules; training for clusterability, by a penalty, an initialisation, a rescaling.
 
 Importing this needs PyTorch: ``pip install "netspectra[torch]"``.
 """
@@ -14,7 +14,8 @@ if find_spec("torch") is None:
     )
     raise BackendUnavailableError(_MSG)
 
+from netspectra.bindings.pytorch.graph import graph_from_module, network_from_module
 from netspectra.bindings.pytorch.initialisation import clusterable_init_, rescale_relu_
 from netspectra.bindings.pytorch.penalty import ClusterabilityPenalty
 
-__all__ = ["ClusterabilityPenalty", "clusterable_init_", "rescale_relu_"]
+__all__ = ["ClusterabilityPenalty", "clusterable_init_", "graph_from_module", "network_from_module", "rescale_relu_"]
