@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from netspectra.bindings.onnx import shapes
+from netspectra.bindings.onnx import cuts, shapes
 from netspectra.bindings.onnx.constants import Array, Constant, UnrepresentableError
 from netspectra.bindings.onnx.nodes import Node, malformed
 from netspectra.bindings.onnx.tensors import DTYPES
@@ -34,7 +34,7 @@ def _range(_: Node, shape: Any, start: Array, _limit: Array, step: Array) -> Arr
 
 
 def _slice(node: Node, _: Any, data: Array, *__: Array) -> Array:
-    for axis, start, stop, step in shapes.slices(node):
+    for axis, start, stop, step in cuts.slices(node):
         data = data[(slice(None),) * axis + (slice(start, stop, step),)]
     return data
 

@@ -88,6 +88,10 @@ class Constant:
         """Return a function of it, computed when it is read."""
         return derived(shape, self.dtype, function, [self], learned=learned)
 
+    def cast(self, dtype: np.dtype[Any]) -> "Constant":
+        """Return it in another dtype."""
+        return derived(self.shape, dtype, lambda array: array.astype(dtype, copy=False), [self])
+
     def weight(self) -> Weight:
         """Return it as a weight of an operation.
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from netspectra.bindings.onnx import shapes
+from netspectra.bindings.onnx import cuts, shapes
 from netspectra.bindings.onnx.constants import SMALL, Constant, UnrepresentableError
 from netspectra.bindings.onnx.emit_weighted import gather_embedding
 from netspectra.bindings.onnx.emitter import Emitter
@@ -52,13 +52,13 @@ def _expand(record: Recorder, node: Node) -> Value:
 
 
 def _concat(record: Recorder, node: Node) -> Value:
-    shape, values = shapes.concatenated_shape(node), [value for value in node.inputs if value is not None]
+    shape, values = cuts.concatenated_shape(node), [value for value in node.inputs if value is not None]
     axis = node.integer("axis", 1)
     return record.emit("concatenate", node, values, shape, axis=axis)
 
 
 def _split(record: Recorder, node: Node) -> list[Value | None]:
-    axis, sizes = shapes.split_sizes(node)
+    axis, sizes = cuts.split_sizes(node)
     flow = _flow(node)
     parts = [_with_side(flow.shape, axis, size) for size in sizes]
     return list(record.emit_several("split", node, [flow], parts, axis=axis, sizes=sizes))
@@ -70,7 +70,7 @@ def _with_side(shape: Shape | None, axis: int, size: int) -> Shape | None:
 
 def _slice(record: Recorder, node: Node) -> Value:
     value = _flow(node)
-    for axis, start, stop, step in shapes.slices(node):
+    for axis, start, stop, step in cuts.slices(node):
         before = (value.shape or ())[axis] or 0
         after = _with_side(value.shape, axis, len(range(before)[start:stop:step]))
         value = record.emit("slice", node, [value], after, axis=axis, start=start, stop=stop, step=step)
@@ -82,7 +82,7 @@ def _gather(record: Recorder, node: Node) -> Value:
     data, indices = node.input(0), node.input(1)
     if data.constant is not None:
         return gather_embedding(record, node)
-    shape = shapes.gathered_shape(node)
+    shape = cuts.gathered_shape(node)
     axis = node.axis(node.integer("axis", 0), len(node.ranked()))
     side = node.ranked()[axis]
     if side is None:
@@ -109,7 +109,7 @@ def _rows(record: Recorder, node: Node, data: Value, axis: int, places: np.ndarr
 
 def _tile(record: Recorder, node: Node) -> Value:
     value, repeats = _flow(node), node.integers(1, "repeats") or ()
-    shapes.tiled_shape(node)
+    cuts.tiled_shape(node)
     for axis, times in enumerate(repeats):
         side = (value.shape or ())[axis]
         if times == 1:
@@ -127,7 +127,7 @@ def _tile(record: Recorder, node: Node) -> Value:
 
 def _pad(record: Recorder, node: Node) -> Value:
     value, mode = _flow(node), node.text("mode", "constant")
-    for axis, before, after in shapes.pad_amounts(node):
+    for axis, before, after in cuts.pad_amounts(node):
         side = (value.shape or ())[axis]
         if side is None:
             msg = f"it pads axis {axis}, whose size is not known"

@@ -1,6 +1,7 @@
 """Operators that treat each element, or each channel, by itself: activations, arithmetic, masks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from netspectra.bindings.onnx.emitter import Emitter
 from netspectra.bindings.onnx.nodes import Node, Value
 from netspectra.bindings.onnx.recorder import Recorder
 from netspectra.bindings.onnx.shapes import broadcast, broadcast_shape
+from netspectra.bindings.onnx.tensors import DTYPES
 from netspectra.networks.network import Shape
 
 __all__ = ["EMITTERS", "multiply", "pass_first", "scale_axis"]
@@ -21,6 +23,10 @@ def pass_first(record: Recorder, node: Node) -> Value:
         msg = f"{node.op} of a constant, which depends on the data"
         raise UnrepresentableError(msg)
     return record.passed(node, flow, flow.shape)
+
+
+def _cast(record: Recorder, node: Node) -> Value:
+    return replace(pass_first(record, node), dtype=DTYPES.get(node.integer("to", 0)))
 
 
 def _combine(kind: str) -> Emitter:
@@ -85,7 +91,7 @@ _ACTIVATIONS = (
     "com.microsoft.Gelu", "com.microsoft.QuickGelu",
 )  # fmt: skip
 _UNARY = (
-    "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitwiseNot", "Cast", "CastLike", "Ceil", "Cos", "Cosh",
+    "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitwiseNot", "CastLike", "Ceil", "Cos", "Cosh",
     "CumSum", "DequantizeLinear", "Dropout", "Erf", "Exp", "Floor", "Identity", "IsInf", "IsNaN", "LRN", "Log",
     "LpNormalization", "MeanVarianceNormalization", "Neg", "Not", "QuantizeLinear", "Reciprocal", "RotaryEmbedding",
     "Round", "Sign", "Sin", "Sinh", "Sqrt", "Tan", "Trilu", "com.microsoft.DequantizeLinear",
@@ -100,6 +106,7 @@ _ADDED = (
 EMITTERS: dict[str, Emitter] = {
     **dict.fromkeys((*_ACTIVATIONS, *_UNARY), pass_first),
     **dict.fromkeys(_ADDED, _combine("add")),
+    "Cast": _cast,
     "Mul": multiply,
     "Div": multiply,
     "Where": _where,

@@ -1,10 +1,11 @@
 """Operators with a matrix or a kernel of weights: what makes a parameter one is where it is read, never its name."""
 
 from netspectra.bindings.onnx.constants import Array, Constant, UnrepresentableError
+from netspectra.bindings.onnx.cuts import gathered_shape
 from netspectra.bindings.onnx.emitter import Emitter
 from netspectra.bindings.onnx.nodes import Node, Value, malformed, mismatch
 from netspectra.bindings.onnx.recorder import Recorder
-from netspectra.bindings.onnx.shapes import broadcast, gathered_shape, matrix_shape
+from netspectra.bindings.onnx.shapes import broadcast, matrix_shape
 from netspectra.bindings.onnx.windows import enlarged, slid
 from netspectra.networks.network import Shape
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from netspectra.bindings.onnx import shapes
+from netspectra.bindings.onnx import cuts, shapes
 from netspectra.bindings.onnx.computations import COMPARISONS, COMPUTATIONS, fill_value
 from netspectra.bindings.onnx.constants import SMALL, Array, Constant, derived
 from netspectra.bindings.onnx.einsum import einsum_cost, einsum_shape
@@ -123,18 +123,18 @@ _RULES: dict[str, Rule] = {
     **dict.fromkeys(
         ("ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum"), shapes.reduced_shape
     ),
-    "Concat": shapes.concatenated_shape,
+    "Concat": cuts.concatenated_shape,
     "ConstantOfShape": _given_shape,
     "Einsum": einsum_shape,
     "Expand": shapes.expanded_shape,
     "Flatten": shapes.flattened_shape,
-    "Gather": shapes.gathered_shape,
+    "Gather": cuts.gathered_shape,
     "MatMul": _matrix_shape,
     "Range": _range_shape,
     "Reshape": shapes.reshaped_shape,
-    "Slice": shapes.sliced_shape,
+    "Slice": cuts.sliced_shape,
     "Squeeze": shapes.squeezed_shape,
-    "Tile": shapes.tiled_shape,
+    "Tile": cuts.tiled_shape,
     "Transpose": shapes.transposed_shape,
     "Unsqueeze": shapes.unsqueezed_shape,
 }

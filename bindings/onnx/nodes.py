@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from netspectra.bindings.onnx.constants import Array, Constant, UnrepresentableError
 from netspectra.errors import FileFormatError, GraphError
 from netspectra.networks.network import Shape
@@ -13,11 +15,27 @@ __all__ = ["Node", "Value", "malformed", "mismatch"]
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """A tensor of the network: its name there, its shape where known, and the constant it is, if it is one."""
+    """A tensor of the network.
+
+    Attributes
+    ----------
+    name : str
+        In the network.
+    shape : tuple of int or None, optional
+        Where it is known.
+    constant : Constant, optional
+        Where it does not depend on the inputs.
+    parts : tuple of Value, optional
+        Of a sequence of tensors, which has no tensor of its own in the network.
+    dtype : numpy.dtype, optional
+        Of its elements, as far as it was followed: what constants are cast to may depend on it.
+    """
 
     name: str
     shape: Shape | None
     constant: Constant | None = None
+    parts: "tuple[Value, ...] | None" = None
+    dtype: np.dtype[Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)

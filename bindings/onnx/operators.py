@@ -8,6 +8,7 @@ from netspectra.bindings.onnx import (
     emit_normalisation,
     emit_recurrent,
     emit_sampling,
+    emit_sequences,
     emit_weighted,
 )
 from netspectra.bindings.onnx.emitter import Emitter
@@ -22,6 +23,7 @@ EMITTERS: dict[str, Emitter] = {
     **emit_normalisation.EMITTERS,
     **emit_recurrent.EMITTERS,
     **emit_sampling.EMITTERS,
+    **emit_sequences.EMITTERS,
     **emit_weighted.EMITTERS,
 }
 """Type of a node, with its domain before it but for the standard one, to its emitter."""

@@ -69,6 +69,9 @@ class Recorder:
         if len(self.operations) >= _MOST_OPERATIONS:
             msg = f"{node}: the network has more than {_MOST_OPERATIONS:,} operations; read a part of it"
             raise LimitError(msg)
+        if any(value.parts is not None for value in inputs):
+            msg = f"{node.op} of a sequence of tensors"
+            raise UnrepresentableError(msg)
         made = {role: constant.weight() for role, constant in (weights or {}).items()}
         for value in inputs:
             if value.constant is not None:
@@ -77,7 +80,8 @@ class Recorder:
         if made:
             name = weighted_name(node.name, node.is_path, next(iter(made.values())).key)
         stem = node.outputs[0] if node.outputs and node.outputs[0] else node.name
-        outputs = [Value(self.fresh(stem), shape) for shape in shapes]
+        dtypes: list[Any] = [weight.dtype for weight in made.values()] or [value.dtype for value in inputs] or [None]
+        outputs = [Value(self.fresh(stem), shape, dtype=dtypes[0]) for shape in shapes]
         self.operations.append(
             Operation(
                 kind,

@@ -7,29 +7,22 @@ shape needs values that are not known, :class:`UnrepresentableError` says so.
 import math
 from collections.abc import Iterable, Sequence
 
-from netspectra.bindings.onnx.constants import UnrepresentableError
 from netspectra.bindings.onnx.nodes import Node, malformed, mismatch
 from netspectra.networks.network import Shape
 
 __all__ = [
     "broadcast",
     "broadcast_shape",
-    "concatenated_shape",
     "expanded_shape",
     "flattened_shape",
-    "gathered_shape",
+    "inside_axes",
     "matrix_shape",
-    "pad_amounts",
     "permutation",
     "reduced_axes",
     "reduced_shape",
     "reshaped_shape",
     "same_shape",
-    "sliced_shape",
-    "slices",
-    "split_sizes",
     "squeezed_shape",
-    "tiled_shape",
     "transposed_shape",
     "unsqueezed_shape",
 ]
@@ -123,7 +116,8 @@ def transposed_shape(node: Node) -> Shape | None:
     return None if shape is None else tuple(shape[axis] for axis in permutation(node))
 
 
-def _axes(node: Node, axes: Iterable[int], rank: int) -> list[int]:
+def inside_axes(node: Node, axes: Iterable[int], rank: int) -> list[int]:
+    """Axes counted from the front, each once."""
     inside = [node.axis(axis, rank) for axis in axes]
     if len(set(inside)) < len(inside):
         raise malformed(node, "axes that differ", inside)
@@ -135,7 +129,7 @@ def squeezed_shape(node: Node) -> Shape:
     shape, axes = node.ranked(), node.integers(1, "axes")
     if axes is None:
         return tuple(side for side in shape if side != 1)
-    dropped = _axes(node, axes, len(shape))
+    dropped = inside_axes(node, axes, len(shape))
     if any(shape[axis] not in (1, None) for axis in dropped):
         raise mismatch(node, f"axes {axes} of size 1", shape)
     return tuple(side for axis, side in enumerate(shape) if axis not in dropped)
@@ -147,92 +141,9 @@ def unsqueezed_shape(node: Node) -> Shape:
     rank = len(shape) + len(axes)
     if rank > 64:
         raise malformed(node, "a tensor of at most 64 axes", rank)
-    inserted = _axes(node, axes, rank)
+    inserted = inside_axes(node, axes, rank)
     sides = iter(shape)
     return tuple(1 if axis in inserted else next(sides) for axis in range(rank))
-
-
-def slices(node: Node) -> list[tuple[int, int, int | None, int]]:
-    """Axis, start, stop and step of each cut that ``Slice`` makes, as Python's; cuts that keep everything left out."""
-    shape = node.ranked()
-    starts, ends = node.integers(1, "starts"), node.integers(2, "ends")
-    if starts is None or ends is None or len(starts) != len(ends):
-        raise malformed(node, "starts and ends, one for each axis", f"{starts} and {ends}")
-    axes = _axes(node, node.integers(3, "axes") or range(len(starts)), len(shape))
-    steps = node.integers(4, "steps") or (1,) * len(starts)
-    if len(axes) != len(starts) or len(steps) != len(starts) or 0 in steps:
-        raise malformed(node, "an axis and a step for each start", f"axes {axes}, steps {steps}")
-    cuts = []
-    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        side = shape[axis]
-        if side is None:
-            if start == 0 and end > _LONGEST_SIDE and step == 1:
-                continue
-            msg = f"the size of axis {axis}, which it cuts, is not known"
-            raise UnrepresentableError(msg)
-        first, last, stride = slice(start, end, step).indices(side)
-        if (first, last, stride) != (0, side, 1):
-            cuts.append((axis, first, None if last < 0 else last, stride))
-    return cuts
-
-
-def sliced_shape(node: Node) -> Shape:
-    """Of ``Slice``."""
-    shape = list(node.ranked())
-    for axis, start, stop, step in slices(node):
-        shape[axis] = len(range(shape[axis] or 0)[start:stop:step])
-    return tuple(shape)
-
-
-def gathered_shape(node: Node) -> Shape:
-    """Of ``Gather``: the axis replaced by those of the indices."""
-    shape, indices = node.ranked(0), node.ranked(1)
-    axis = node.axis(node.integer("axis", 0), len(shape))
-    return shape[:axis] + indices + shape[axis + 1 :]
-
-
-def concatenated_shape(node: Node) -> Shape | None:
-    """Of ``Concat``."""
-    shapes = [value.shape for value in node.inputs if value is not None]
-    if not shapes:
-        raise malformed(node, "something to concatenate", "nothing")
-    if any(shape is None for shape in shapes):
-        return None
-    known = [shape for shape in shapes if shape is not None]
-    axis = node.axis(node.integer("axis", 1), len(known[0]))
-    if len({len(shape) for shape in known}) > 1:
-        raise mismatch(node, "tensors of as many axes", known)
-    sides = []
-    for number, lengths in enumerate(zip(*known, strict=True)):
-        sizes = {side for side in lengths if side is not None}
-        if number != axis and len(sizes) > 1:
-            raise mismatch(node, f"tensors that differ along axis {axis} only", known)
-        sides.append(_sum(lengths) if number == axis else sizes.pop() if sizes else None)
-    return tuple(sides)
-
-
-def _sum(sizes: Sequence[int | None]) -> int | None:
-    known = [side for side in sizes if side is not None]
-    return sum(known) if len(known) == len(sizes) else None
-
-
-def split_sizes(node: Node) -> tuple[int, tuple[int, ...]]:
-    """Axis and sizes of what ``Split`` makes."""
-    shape = node.ranked()
-    axis = node.axis(node.integer("axis", 0), len(shape))
-    side, sizes = shape[axis], node.integers(1, "split")
-    if side is None:
-        msg = f"the size of axis {axis}, which it splits, is not known"
-        raise UnrepresentableError(msg)
-    if sizes is None:
-        n_parts = node.integer("num_outputs", len(node.outputs))
-        if n_parts != len(node.outputs):
-            raise malformed(node, f"{n_parts} outputs", len(node.outputs))
-        each = -(-side // n_parts)
-        sizes = tuple(max(0, min(each, side - each * part)) for part in range(n_parts))
-    if sum(sizes) != side or min(sizes) < 0 or len(sizes) != len(node.outputs):
-        raise mismatch(node, f"{len(node.outputs)} sizes that sum to {side}", sizes)
-    return axis, sizes
 
 
 def expanded_shape(node: Node) -> Shape | None:
@@ -243,32 +154,12 @@ def expanded_shape(node: Node) -> Shape | None:
     return broadcast(node, [node.input(0).shape, wanted])
 
 
-def tiled_shape(node: Node) -> Shape:
-    """Of ``Tile``."""
-    shape, repeats = node.ranked(), node.integers(1, "repeats")
-    if repeats is None or len(repeats) != len(shape) or min(repeats, default=1) < 0:
-        raise malformed(node, f"a number of repeats for each of {len(shape)} axes", repeats)
-    return tuple(None if side is None else side * times for side, times in zip(shape, repeats, strict=True))
-
-
-def pad_amounts(node: Node) -> list[tuple[int, int, int]]:
-    """Axis, elements before and after (negative ones cut), for each axis that ``Pad`` changes."""
-    rank = len(node.ranked())
-    amounts = node.integers(1, "pads")
-    chosen = node.integers(3, "axes")
-    axes = list(range(rank)) if chosen is None else _axes(node, chosen, rank)
-    if amounts is None or len(amounts) != 2 * len(axes) or any(abs(amount) >= _LONGEST_SIDE for amount in amounts):
-        raise malformed(node, f"{2 * len(axes)} amounts of padding", amounts)
-    pairs = zip(axes, amounts[: len(axes)], amounts[len(axes) :], strict=True)
-    return [(axis, before, after) for axis, before, after in pairs if before or after]
-
-
 def reduced_axes(node: Node, rank: int) -> tuple[int, ...]:
     """Axes over which a reduction goes."""
     axes = node.integers(1, "axes")
     if not axes:
         return () if node.integer("noop_with_empty_axes", 0) else tuple(range(rank))
-    return tuple(sorted(_axes(node, axes, rank)))
+    return tuple(sorted(inside_axes(node, axes, rank)))
 
 
 def reduced_shape(node: Node) -> Shape:

@@ -10,13 +10,15 @@ import numpy as np
 
 from netspectra.bindings.onnx.attributes import constant_of_node, read_attribute, read_attributes
 from netspectra.bindings.onnx.constants import Constant, UnrepresentableError
+from netspectra.bindings.onnx.cuts import split_sizes
+from netspectra.bindings.onnx.declared import Declarations
 from netspectra.bindings.onnx.folding import fold
 from netspectra.bindings.onnx.model import Model
 from netspectra.bindings.onnx.names import module_path
 from netspectra.bindings.onnx.nodes import Node, Value, malformed
 from netspectra.bindings.onnx.operators import EMITTERS
 from netspectra.bindings.onnx.recorder import Recorder
-from netspectra.bindings.onnx.shapes import split_sizes
+from netspectra.bindings.onnx.tensors import DTYPES
 from netspectra.errors import FileFormatError, LimitError, NetspectraError
 from netspectra.networks import Network
 from netspectra.networks.network import Shape
@@ -59,13 +61,12 @@ class Walk:
 
     def __init__(self, model: Model, sizes: Mapping[str, int]) -> None:
         self.model = model
-        self.sizes = sizes
+        self.declared = Declarations(model, sizes)
         self.record = Recorder()
         self.used: set[str] = set()
         self.n_nodes = 0
         self.budget = _BUDGET
         self.functions = {_key(proto.domain, proto.name): proto for proto in model.proto.functions}
-        self.declared = {str(info.name): info for info in (*model.proto.graph.value_info, *model.proto.graph.output)}
 
     def network(self) -> Network:
         """Return the network.
@@ -106,24 +107,9 @@ class Walk:
             if name in found or not name:
                 raise _wrong(self.model.source, "inputs with names of their own", repr(name))
             if name not in self.model.parameters:
-                found[name] = Value(self.record.fresh(name), self._declared_shape(info, free=1))
+                dtype = DTYPES.get(info.type.tensor_type.elem_type)
+                found[name] = Value(self.record.fresh(name), self.declared.shape(info, free=1), dtype=dtype)
         return found
-
-    def _declared_shape(self, info: Any, free: int | None) -> Shape | None:
-        """Shape that the model declares; `free` where a size has a name, or nothing, instead of a number."""
-        kind = info.type
-        if not kind.HasField("tensor_type") or not kind.tensor_type.HasField("shape"):
-            return None
-        sides: list[int | None] = []
-        for dimension in kind.tensor_type.shape.dim:
-            side: int | None = int(dimension.dim_value)
-            if not dimension.HasField("dim_value") or side == -1:
-                side = self.sizes.get(str(dimension.dim_param), free)
-            if side is not None and not 0 <= side < 1 << 31:
-                raise _wrong(self.model.source, f"a possible shape of {str(info.name)!r}", str(side))
-            sides.append(side)
-        self.model.tensors.require("max_dimensions", len(sides), f"the number of dimensions of {str(info.name)!r}")
-        return tuple(sides)
 
     def _run(self, nodes: Iterable[Any], scope: _Scope) -> None:
         if scope.depth > _DEEPEST:
@@ -181,6 +167,9 @@ class Walk:
             return self._called(node, function, scope)
         if node.op == "If":
             return self._branch(node, scope)
+        if node.op == "CastLike" and node.flows and node.input(0).constant is not None:
+            constant, dtype = node.constant(0), node.input(1).dtype
+            return self._constant(node, 0, constant if dtype is None else constant.cast(dtype))
         emitter = EMITTERS.get(node.op)
         if not node.flows and node.op not in ("Shape", "Size"):
             return self._folded(node)
@@ -228,8 +217,7 @@ class Walk:
         raise UnrepresentableError(msg)
 
     def _of_output(self, node: Node, number: int = 0) -> Shape | None:
-        info = self.declared.get(node.outputs[number]) if number < len(node.outputs) else None
-        return None if info is None else self._declared_shape(info, free=None)
+        return self.declared.of_tensor(node.outputs[number]) if number < len(node.outputs) else None
 
     def _called(self, node: Node, function: Any, scope: _Scope) -> list[Value | None]:
         """The nodes of a function, its inputs and attributes those of the node that calls it."""
@@ -265,10 +253,11 @@ class Walk:
 
     def _opaque(self, node: Node, reason: str) -> list[Value | None]:
         self.record.skip(node.name, reason)
+        inputs = [value for value in node.flows if value.parts is None]
         shapes = [self._of_output(node, number) for number in range(len(node.outputs))]
         if not shapes:
             return []
-        return list(self.record.emit_several("opaque", node, node.flows, shapes, reason=reason))
+        return list(self.record.emit_several("opaque", node, inputs, shapes, reason=reason))
 
     def _bind(self, node: Node, results: Sequence[Value | None], scope: _Scope) -> None:
         for number, name in enumerate(node.outputs):
@@ -286,8 +275,8 @@ class Walk:
 
     def _output(self, name: str, scope: _Scope) -> str:
         value = scope.values.get(name)
-        if value is None:
-            raise _wrong(self.model.source, "outputs that something makes", repr(name))
+        if value is None or value.parts is not None:
+            raise _wrong(self.model.source, "outputs, each a tensor, that something makes", repr(name))
         if value.constant is not None:
             self.record.constants.setdefault(value.name, value.constant.shape)
             self.used.add(value.constant.key)

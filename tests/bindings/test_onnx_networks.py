@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx_models import find, kinds, model, node, normal, tokens
+from onnx_models import find, kinds, model, node, normal, run, tokens
 
 from netspectra.errors import FileFormatError, GraphError, LimitError
 
@@ -258,3 +258,38 @@ def test_inputs_of_unknown_rank() -> None:
     assert kinds(network) == ["convolution", "pass", "flatten", "dense"]
     assert network.inputs == {"x": None}
     assert network.skipped == ()
+
+
+def test_sequences_are_taken_apart() -> None:
+    nodes = [
+        node("SplitToSequence", "x two", "s", axis=-1),
+        node("SequenceAt", "s last", "a"),
+        node("SequenceAt", "s first", "b"),
+        node("SequenceConstruct", "a b", "t"),
+        node("ConcatFromSequence", "t", "c", axis=1),
+        node("ConcatFromSequence", "t", "y", axis=-1, new_axis=1),
+        node("SequenceLength", "t", "n"),
+        node("Mul", "n two", "m"),
+        node("Reshape", "c m", "r"),
+        node("MatMul", "r w", "z"),
+    ]
+    parameters = {"two": np.array(2), "last": np.array(-1), "first": np.array(0), "w": normal(4, 5)}
+    network = read(model(nodes, {"x": [1, 4]}, parameters, "y", "z"))
+    given = normal(1, 4)
+    stacked, product = run(network, {"x": given})
+    np.testing.assert_allclose(stacked, np.stack([given[:, 2:], given[:, :2]], -1))
+    np.testing.assert_allclose(product, given[0, [2, 3, 0, 1]] @ parameters["w"], rtol=1e-5)
+    lost = read(model([*nodes[:1], node("Relu", "s", "y")], {"x": [1, 4]}, parameters, "y"))
+    assert "Relu of a sequence" in lost.skipped[0].reason
+
+
+def test_constants_are_cast_like_what_flows() -> None:
+    nodes = [node("CastLike", "half x", "h"), node("Cast", "ids", "f", to=1), node("CastLike", "three f", "t")]
+    nodes += [node("CastLike", "three ids", "n"), node("Add", "ids n", "i"), node("MatMul", "x w", "m")]
+    nodes += [node("Range", "zero n one", "r"), node("Gather", "m r", "y")]
+    parameters = {"half": np.float64(0.5), "three": np.float32(3), "w": normal(4, 5), "zero": np.array(0)}
+    network = read(
+        model(nodes, {"x": [6, 4], "ids": tokens(2)}, {**parameters, "one": np.array(1)}, "y", "i", "t", "h")
+    )
+    assert network.operations[-1].options["indices"].tolist() == [0, 1, 2]
+    assert network.constants == {"t": (), "h": ()}
