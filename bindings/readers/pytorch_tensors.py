@@ -83,13 +83,11 @@ def _holds(content: Mapping[Any, Any], torch: Any) -> bool:
 
 
 def _numpy_dtype(stored: str) -> "np.dtype[Any] | None":
-    if stored == "bfloat16":
-        return np.dtype(ml_dtypes.bfloat16)
     try:
-        dtype: np.dtype[Any] = np.dtype(stored)
+        dtype: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16 if stored == "bfloat16" else stored)
     except TypeError:
         return None
-    return dtype if dtype.kind in "biuf" else None
+    return dtype if stored == "bfloat16" or dtype.kind in "biuf" else None
 
 
 def _frozen(array: Array) -> Array:

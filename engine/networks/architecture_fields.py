@@ -14,6 +14,7 @@ __all__ = ["network_fields"]
 
 _LARGEST = 1 << 40
 """Of any number: a side of a tensor, a position."""
+_LARGEST_VALUE = float(np.finfo(np.float64).max)
 _MOST_AXES = 32
 _MOST_FILLED = 1 << 24
 _DTYPES = {
@@ -44,6 +45,10 @@ def network_fields(content: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+_LEAST_INPUTS = {"product": 2, "attention": 3, "opaque": 0}
+"""Tensors that an operation of a kind reads at least; 1 of all others."""
+
+
 def _operation(entry: Any, number: int) -> Operation:
     where = f"operation {number}"
     _require_keys(_object(entry, where), _OPERATION_KEYS, where)
@@ -51,15 +56,23 @@ def _operation(entry: Any, number: int) -> Operation:
     where = f"operation {name!r}"
     weights = _object(entry["weights"], f"the weights of {where}")
     options = _object(entry["options"], f"the options of {where}")
-    return Operation(
-        kind=_text(entry["kind"], f"the kind of {where}"),
+    kind = _text(entry["kind"], f"the kind of {where}")
+    operation = Operation(
+        kind=kind,
         name=name,
-        inputs=_texts(entry["inputs"], f"the inputs of {where}"),
-        outputs=_texts(entry["outputs"], f"the outputs of {where}"),
+        inputs=_texts(entry["inputs"], f"the inputs of {where}", _LEAST_INPUTS.get(kind, 1)),
+        outputs=_texts(entry["outputs"], f"the outputs of {where}", 1),
         weights={role: _weight(weight, f"{role} of {where}") for role, weight in weights.items()},
         options={option: _option(option, value, where) for option, value in options.items()},
         shape=None if entry["shape"] is None else _shape(entry["shape"], where),
     )
+    kernel = operation.weights.get("weight") if kind == "convolution" else None
+    if operation.shape is not None and operation.weights:
+        axis = operation.options.get("axis", -1 if kernel is None else 1)
+        fits = -len(operation.shape) <= axis < len(operation.shape)
+        if not fits or (kernel is not None and len(kernel.shape) != len(operation.shape)):
+            raise _wrong(where, "a shape with as many axes as it makes", entry["shape"])
+    return operation
 
 
 def _weight(entry: Any, where: str) -> Weight:
@@ -72,7 +85,7 @@ def _weight(entry: Any, where: str) -> Weight:
     if key:
         return Weight(sides, dtype, _unread(key), key)
     fill = entry.get("fill")
-    if not isinstance(fill, int | float) or isinstance(fill, bool) or not abs(fill) < math.inf:
+    if not isinstance(fill, int | float) or isinstance(fill, bool) or not abs(fill) <= _LARGEST_VALUE:
         raise _wrong(where, "a key, or a finite number to fill it with", fill)
     if math.prod(sides) > _MOST_FILLED:
         raise _wrong(where, f"at most {_MOST_FILLED:,} equal values", sides)
@@ -140,7 +153,9 @@ def _text(value: Any, where: str) -> str:
     return value
 
 
-def _texts(value: Any, where: str) -> tuple[str, ...]:
+def _texts(value: Any, where: str, least: int = 0) -> tuple[str, ...]:
+    if len(_list(value, where)) < least:
+        raise _wrong(where, f"at least {least} of them", value)
     return tuple(_text(item, where) for item in _list(value, where))
 
 
