@@ -67,7 +67,7 @@ def _elementwise(scene: Scene, operation: Operation, values: list[Value], *, is_
     shape = operation.shape or reduce(_broadcast, (v.shape for v in values))
     labelled = [v for v in values if v.nodes is not None and v.has_nodes]
     live = [_like(scene, v, labelled) for v in values if v.has_nodes]
-    if not live:
+    if not live or (pattern is not None and not labelled):  # a mask that was made from an input is no input
         return constant(shape, pattern)
     if all(v.nodes is None for v in live):
         return live[0].touched(shape=shape)

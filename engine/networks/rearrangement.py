@@ -31,6 +31,8 @@ def pass_on(scene: Scene, operation: Operation, values: list[Value]) -> Value:
     value = values[0]
     patterns = [v.pattern for v in values if v.pattern is not None]
     shape = operation.shape or value.shape
+    if patterns and value.nodes is None:
+        return constant(shape, patterns[0])
     if value.nodes is not None and shape is not None and value.nodes.ndim != len(shape):
         if value.nodes.ndim == 0 or not value.has_nodes:
             return constant(shape, *patterns[:1])

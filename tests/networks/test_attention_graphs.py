@@ -129,6 +129,24 @@ def test_rotary_embeddings_change_no_edge():
         np.testing.assert_array_equal(a.weights, b.weights)
 
 
+@pytest.mark.parametrize("kind", ["add", "pass"])
+def test_a_mask_made_from_the_tokens_is_no_input(kind):
+    s = Sketch(ids=(1, LENGTH))
+    mask = s.do("reshape", "unsqueeze", s.do("pass", "equal", "ids"), shape=(1, 1, 1, LENGTH))
+    h = s.do("embedding", "embed", "ids", weights={"weight": s.weight(20, WIDTH)}, shape=(1, LENGTH, WIDTH))
+    q, k, v = (as_heads(s, s.dense(n, h, WIDTH, WIDTH), HEADS, WIDTH) for n in "qkv")
+    scores = s.do("product", "scores", q, s.do("transpose", "kt", k, permutation=(0, 1, 3, 2)))
+    masked = (
+        s.do("add", "mask", scores, mask)
+        if kind == "add"
+        else s.do("pass", "where", mask, scores, shape=(1, HEADS, LENGTH, LENGTH))
+    )
+    o = merged(s, s.do("product", "mix", masked, v), WIDTH)
+    s.do("add", "sum", h, s.dense("o", o, WIDTH, WIDTH))
+    graph = graph_from_network(s.network())
+    np.testing.assert_allclose(edges(graph)["v", "embed"], np.abs(s.weights["o"]))
+
+
 def test_per_layer_sums():
     _, graph = decoder(residual="per-layer")
     assert [layer.name for layer in graph.layers] == ["ids", "embed", "q", "v", "o", "head"]
