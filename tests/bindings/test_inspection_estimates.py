@@ -81,6 +81,7 @@ def gigabytes(path: Path, n_layers: int, width: int) -> Path:
         header[f"layers.{i}.weight"] = {"dtype": "BF16", "shape": shape, "data_offsets": [offset, offset + n_bytes]}
         offset += n_bytes
     text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # as the official writer aligns it
     with path.open("wb") as stream:
         stream.write(len(text).to_bytes(8, "little") + text)
         stream.truncate(8 + len(text) + offset)
