@@ -49,6 +49,8 @@ def read(scene: Scene, value: Value, axis: int, size: int) -> tuple[list[tuple[N
 
     More than one row where the same weights are applied to several groups of nodes.
     """
+    if not value.has_nodes:
+        return [], 0, value.rank or 1
     if value.nodes is None:
         rank = value.rank or (abs(axis) if axis < 0 else axis + 1)
         place = axis % rank
@@ -91,6 +93,6 @@ def _filled(array: Any, place: int, size: int, open_end: str | None) -> Any:
 
 def mixes_positions(value: Value, axis: int, size: int) -> bool:
     """Whether an operator reads an axis of positions beside one of nodes."""
-    if value.nodes is None or size == 1 or value.open_end:
+    if value.nodes is None or not value.has_nodes or size == 1 or value.open_end:
         return False
     return value.nodes.shape[value.axis(axis)] == 1 and value.nodes.size > 1

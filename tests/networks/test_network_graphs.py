@@ -243,6 +243,21 @@ def test_what_is_not_shown_is_named():
         graph_from_network(Sketch(x=(1, 4)).network())
 
 
+@pytest.mark.parametrize("shape", [None, (1, 12)])
+def test_what_reads_something_opaque_is_named(shape):
+    s = Sketch(x=(1, 12))
+    s.dense("before", "x", 12, 3)
+    strange = s.do("opaque", "top-k", "x", shape=shape, reason="chosen by values")
+    after = s.dense("after", strange, 12, 4)
+    kernel = {"weight": s.weight(5, 4, 3)}
+    h = s.do("convolution", "kernel", after, weights=kernel, layout="oihw")
+    h = s.do("recurrent", "cell", h, weights={"input_weight": s.weight(6, 4)}, orientation="out-in", gates=2)
+    s.do("multiply", "gate", s.do("scale", "norm", h, weights={"scale": s.weight(3)}, axis=-1), strange)
+    plan = plan_graph(s.network())
+    assert [x.name for x in plan.layers] == ["x", "before"]
+    assert {k.name for k in plan.skipped} == {"top-k", "after", "kernel", "cell"}
+
+
 def test_errors_name_the_operation():
     s = Sketch(x=(1, 6))
     s.dense("fc1", "x", 5, 4)
