@@ -34,6 +34,7 @@ def run_test(
     dense_head: reading.DenseHead = True,
     residual: reading.Residual = "shared",
     attention: reading.Attention = "dimensions",
+    normalisation: reading.Normalisation = "fold",
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Null networks solved together.")] = None,
     memory_limit: Annotated[str | None, typer.Option("--memory-limit", help="For example 2GB.")] = None,
     json: Annotated[str | None, typer.Option(metavar="OUT.json", help="Write JSON; - is standard output.")] = None,
@@ -58,6 +59,7 @@ def run_test(
             "dense_head": dense_head,
             "residual": residual,
             "attention": attention,
+            "normalisation": normalisation,
         }
         graph = load(network_path(file), **asked)
         question: dict[str, Any] = {

@@ -24,6 +24,7 @@ def run_inspect(
     dense_head: reading.DenseHead = True,
     residual: reading.Residual = "shared",
     attention: reading.Attention = "dimensions",
+    normalisation: reading.Normalisation = "fold",
     json: Annotated[bool, typer.Option("--json", help="JSON on standard output instead of tables.")] = False,
 ) -> None:
     """Show what a file holds, without computing anything from it."""
@@ -42,6 +43,7 @@ def run_inspect(
             "dense_head": dense_head,
             "residual": residual,
             "attention": attention,
+            "normalisation": normalisation,
         }
         found = inspect_file(network_path(file), **asked)
         if json:

@@ -14,6 +14,7 @@ __all__ = [
     "InputLayer",
     "KeyHeads",
     "Norm",
+    "Normalisation",
     "Order",
     "Residual",
     "Side",
@@ -37,6 +38,7 @@ DenseHead = Annotated[
 ]
 Residual = Annotated[str, typer.Option("--residual", help="Residual streams: shared or per-layer.")]
 Attention = Annotated[str, typer.Option("--attention", help="Nodes of attention: dimensions or heads.")]
+Normalisation = Annotated[str, typer.Option("--normalisation", help="Its factors: fold, or skip to copy no weight.")]
 
 
 def names(order: str | None) -> list[str] | None:

@@ -41,7 +41,7 @@ def graph_from_pytree(
         See :func:`network_from_pytree`.
     **choices
         Of :class:`~netspectra.networks.GraphChoices`: ``norm``, ``input_layer``, ``dense_head``, ``residual``,
-        ``attention``.
+        ``attention``, ``normalisation``.
 
     Raises
     ------

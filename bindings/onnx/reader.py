@@ -69,6 +69,7 @@ def graph_from_onnx(
     dense_head: bool = True,
     residual: Literal["shared", "per-layer"] = "shared",
     attention: Literal["dimensions", "heads"] = "dimensions",
+    normalisation: Literal["fold", "skip"] = "fold",
     sizes: Mapping[str, int] | None = None,
     limits: LoadLimits | None = None,
 ) -> LayerGraph:
@@ -78,7 +79,7 @@ def graph_from_onnx(
     ----------
     model, sizes, limits
         See :func:`network_from_onnx`.
-    norm, input_layer, dense_head, residual, attention
+    norm, input_layer, dense_head, residual, attention, normalisation
         See :func:`~netspectra.networks.graph_from_network`.
 
     Returns
@@ -97,6 +98,7 @@ def graph_from_onnx(
         dense_head=dense_head,
         residual=residual,
         attention=attention,
+        normalisation=normalisation,
     )
 
 

@@ -58,6 +58,7 @@ def graph_from_module(
     dense_head: bool = True,
     residual: Literal["shared", "per-layer"] = "shared",
     attention: Literal["dimensions", "heads"] = "dimensions",
+    normalisation: Literal["fold", "skip"] = "fold",
 ) -> LayerGraph:
     """Graph of neurons of a module.
 
@@ -66,7 +67,7 @@ def graph_from_module(
     module : torch.nn.Module
     example_inputs : tensor, tuple or dict, optional
         As for :func:`network_from_module`, which says what becomes of the module.
-    norm, input_layer, dense_head, residual, attention
+    norm, input_layer, dense_head, residual, attention, normalisation
         As for :func:`netspectra.networks.graph_from_network`.
 
     Returns
@@ -85,4 +86,5 @@ def graph_from_module(
         dense_head=dense_head,
         residual=residual,
         attention=attention,
+        normalisation=normalisation,
     )

@@ -151,6 +151,7 @@ def inspect_file(
     dense_head: bool = True,
     residual: Literal["shared", "per-layer"] = "shared",
     attention: Literal["dimensions", "heads"] = "dimensions",
+    normalisation: Literal["fold", "skip"] = "fold",
 ) -> FileInspection:
     """Look into a file: what would be read, what skipped, what graph that makes, what a test of it would take.
 
@@ -169,7 +170,7 @@ def inspect_file(
     GraphError
         If a parameter is not what it may be, or `order` names what is not there.
     """
-    choices = GraphChoices(norm, input_layer, dense_head, residual, attention)
+    choices = GraphChoices(norm, input_layer, dense_head, residual, attention, normalisation)
     reading = Reading(orientation, order, architecture, n_heads, n_kv_heads, heads_matter=attention == "heads")
     with open_network(path, reading, as_limits(limits)) as found:
         plan, problem = _plan(found, choices)

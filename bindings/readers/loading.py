@@ -30,6 +30,7 @@ def load(
     dense_head: bool = True,
     residual: Literal["shared", "per-layer"] = "shared",
     attention: Literal["dimensions", "heads"] = "dimensions",
+    normalisation: Literal["fold", "skip"] = "fold",
 ) -> LayerGraph:
     """Read a network from a file and build its graph of neurons.
 
@@ -66,6 +67,9 @@ def load(
         A residual stream is one group of nodes, or one for each place where it is written.
     attention : {"dimensions", "heads"}, default "dimensions"
         What the nodes of attention are.
+    normalisation : {"fold", "skip"}, default "fold"
+        Whether factors of normalisations whose results several layers read are folded into those layers' weights, which
+        copies them, or left out, so that the weights of a large language model are used in place.
 
     Returns
     -------
@@ -83,7 +87,7 @@ def load(
     GraphError
         If the weights do not chain, hold NaN or infinite values, or what was asked for makes no sense.
     """
-    choices = GraphChoices(norm, input_layer, dense_head, residual, attention)
+    choices = GraphChoices(norm, input_layer, dense_head, residual, attention, normalisation)
     reading = Reading(orientation, order, architecture, n_heads, n_kv_heads, heads_matter=attention == "heads")
     with open_network(path, reading, as_limits(limits)) as found:
         if found.problem is not None:

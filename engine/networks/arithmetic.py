@@ -126,7 +126,7 @@ def _meet(scene: Scene, operation: Operation, query: Nodes, key: Nodes) -> int:
     scene.ledger.joins.append(Join(operation.name, "product", a[there], b[there]))
     scene.attentions.append(a)
     for nodes in (query, key):
-        _unite_heads(scene, operation, nodes)
+        _unite_heads(scene, operation.name, nodes)
     return len(scene.attentions) - 1
 
 
@@ -136,7 +136,7 @@ def _passed(scene: Scene, value: Value, pattern: int | None, shape: Shape | None
     assert nodes is not None
     if pattern is not None and scene.attention == "heads":
         query = scene.attentions[pattern]
-        _unite_heads(scene, Operation("attention", "heads", (), ()), nodes)
+        _unite_heads(scene, "heads", nodes)
         heads, others = query[..., :1], nodes[..., :1]
         try:
             a, b = aligned([heads, others])
@@ -149,13 +149,13 @@ def _passed(scene: Scene, value: Value, pattern: int | None, shape: Shape | None
     return value.touched(shape=shape, nodes=nodes, scale=value.scale)
 
 
-def _unite_heads(scene: Scene, operation: Operation, nodes: Nodes) -> None:
+def _unite_heads(scene: Scene, name: str, nodes: Nodes) -> None:
     """The dimensions of each head, where heads are the nodes."""
     if scene.attention != "heads" or nodes.shape[-1] == 1:
         return
     first = np.broadcast_to(nodes[..., :1], nodes.shape)
     there = (nodes >= 0) & (first >= 0)
-    scene.ledger.joins.append(Join(operation.name, "head", nodes[there], first[there]))
+    scene.ledger.joins.append(Join(name, "head", nodes[there], first[there]))
     for number in np.unique(scene.ledger.group_of(nodes[there])):
         scene.ledger.groups[int(number)].kind = "head"
 

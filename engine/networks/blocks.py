@@ -8,6 +8,7 @@ matrices that join parts of layers become sparse blocks whose pattern is fixed.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ class BlockPlan:
             return np.dtype(np.float64) if own.kind in "biu" else own
         return np.dtype(np.float32 if own.itemsize <= 4 and own.kind not in "biu" else np.float64)
 
-    @property
+    @cached_property
     def is_plain(self) -> bool:
         """Whether each edge is one number of the weight."""
         distinct = len(np.unique(self.sources)) == len(self.sources)

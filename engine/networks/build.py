@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -21,6 +21,7 @@ from netspectra.validation import require_choice
 __all__ = ["ATTENTION", "GraphChoices", "GraphPlan", "graph_from_network", "plan_graph"]
 
 ATTENTION = ("dimensions", "heads")
+NORMALISATION = ("fold", "skip")
 _LOGGER = logging.getLogger("netspectra")
 
 
@@ -46,6 +47,10 @@ class GraphChoices:
         What the nodes of an attention are. Query and key meet dimension by dimension and are one node each; values,
         which the output projection reads, are nodes of their own. ``"heads"``: one node per head for all of them.
         Where several query heads share a key (grouped queries), nodes are those of the key.
+    normalisation : {"fold", "skip"}, default "fold"
+        Factors of a normalisation belong to the nodes that it normalises alone. Where its result is added or read
+        elsewhere (a transformer's stream), they belong to what reads it: ``"fold"`` multiplies them into those weights,
+        in a copy of the weights' dtype; ``"skip"`` leaves them out and the weights where they are.
 
     Raises
     ------
@@ -58,11 +63,13 @@ class GraphChoices:
     dense_head: bool = True
     residual: Residual = "shared"
     attention: str = "dimensions"
+    normalisation: str = "fold"
 
     def __post_init__(self) -> None:
         require_choice("norm", self.norm, get_args(Norm))
         require_choice("residual", self.residual, get_args(Residual))
         require_choice("attention", self.attention, ATTENTION)
+        require_choice("normalisation", self.normalisation, NORMALISATION)
         for name in ("input_layer", "dense_head"):
             if not isinstance(getattr(self, name), bool | np.bool_):
                 msg = f"{name} must be True or False, got {getattr(self, name)!r}"
@@ -127,7 +134,7 @@ def plan_graph(network: Network, **choices: Any) -> GraphPlan:
         If shapes do not fit (the message names the operation), nothing is left, or a choice is unknown.
     """
     chosen = GraphChoices(**choices)
-    ledger = follow(network, chosen.attention)
+    ledger = follow(network, chosen.attention, chosen.normalisation)
     merged = merge(ledger, chosen.residual)
     plans = plan_blocks(ledger, merged)
     dropped: set[int] = set()
@@ -156,7 +163,8 @@ def graph_from_network(network: Network, **choices: Any) -> LayerGraph:
     ----------
     network : Network
     **choices
-        Of :class:`GraphChoices`: ``norm``, ``input_layer``, ``dense_head``, ``residual``, ``attention``.
+        Of :class:`GraphChoices`: ``norm``, ``input_layer``, ``dense_head``, ``residual``, ``attention``,
+        ``normalisation``.
 
     Returns
     -------
@@ -176,8 +184,7 @@ def graph_from_network(network: Network, **choices: Any) -> LayerGraph:
 
 
 def _renumbered(plan: BlockPlan, number: dict[int, int]) -> BlockPlan:
-    fields = {**plan.__dict__, "source": number[plan.source], "target": number[plan.target]}
-    return BlockPlan(**fields)
+    return replace(plan, source=number[plan.source], target=number[plan.target])
 
 
 def _distinct(names: list[str]) -> list[str]:

@@ -15,7 +15,7 @@ from netspectra.networks.values import Value, constant
 __all__ = ["follow"]
 
 
-def follow(network: Network, attention: str = "dimensions") -> Ledger:
+def follow(network: Network, attention: str = "dimensions", normalisation: str = "fold") -> Ledger:
     """Return the nodes of a network and what lies between them; no weight is read but scales.
 
     Raises
@@ -24,7 +24,7 @@ def follow(network: Network, attention: str = "dimensions") -> Ledger:
         If shapes do not fit; the message names the operation.
     """
     readers = Counter(name for operation in network.operations for name in operation.inputs)
-    scene = Scene(Ledger(skipped=list(network.skipped)), readers, attention)
+    scene = Scene(Ledger(skipped=list(network.skipped)), readers, attention, normalisation)
     values = {name: constant(shape) for name, shape in network.constants.items()}
     values |= {name: Value(shape, None, origin=name) for name, shape in network.inputs.items()}
     for operation in network.operations:

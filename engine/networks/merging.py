@@ -103,11 +103,12 @@ def _layers(ledger: Ledger, alive: Nodes, readers: Nodes) -> tuple[list[Group], 
 
 def _readers(ledger: Ledger, root: Nodes) -> Nodes:
     """A number for each node that says which connections read it."""
-    found = np.zeros(len(root), np.int64)
+    found, following = np.zeros(len(root), np.int64), 1
     for connection in ledger.connections:
-        read = np.zeros(len(root), np.int64)
-        read[root[connection.reads[connection.reads >= 0]]] = 1
-        _, found = np.unique(2 * found + read, return_inverse=True)
+        read = np.unique(root[connection.reads[connection.reads >= 0]])
+        kinds, own = np.unique(found[read], return_inverse=True)
+        found[read] = following + own
+        following += len(kinds)
     return found
 
 

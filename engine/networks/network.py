@@ -83,6 +83,8 @@ KINDS: dict[str, tuple[frozenset[str], frozenset[str], frozenset[str]]] = {
 }
 """Kind of an operation to the weights it may have, the options it must and those it may have."""
 
+_LEAST_INPUTS = {"product": 2, "attention": 3, "opaque": 0}
+
 
 @dataclass(frozen=True, eq=False)
 class Weight:
@@ -161,6 +163,13 @@ class Operation:
             msg = (
                 f"operation {self.name!r}: {self.kind} takes the weights {sorted(weights)} and the options "
                 f"{sorted(needed)} ({sorted(free)} may be left out), got {sorted(named)} and {sorted(given)}"
+            )
+            raise GraphError(msg)
+        least = _LEAST_INPUTS.get(self.kind, 1)
+        if len(self.inputs) < least or (not self.outputs and self.kind != "opaque"):
+            msg = (
+                f"operation {self.name!r}: {self.kind} reads at least {least} tensor(s) and makes one, got "
+                f"{len(self.inputs)} and {len(self.outputs)}"
             )
             raise GraphError(msg)
 

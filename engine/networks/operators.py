@@ -142,6 +142,9 @@ def scale(scene: Scene, operation: Operation, values: list[Value]) -> Value:
         if group.size == len(factor):  # fresh: its nodes are the whole group, in order
             group.scale = factor if group.scale is None else group.scale * factor
             return value
+    if scene.normalisation == "skip":
+        scene.ledger.skip(operation.name, "factors of what reads it: left out, so that the weights are used in place")
+        return value.touched()
     size = None if value.shape is None else value.shape[place]
     if size is not None and size != len(factor):
         msg = f"has {len(factor)} factors for {size} features"

@@ -23,6 +23,7 @@ class Scene:
     readers : Counter of str
         How many operations read a tensor.
     attention : {"dimensions", "heads"}
+    normalisation : {"fold", "skip"}
     inputs : dict
         Group of nodes of an input, by its name and the number of nodes.
     attentions : list of array
@@ -32,6 +33,7 @@ class Scene:
     ledger: Ledger
     readers: "Counter[str]"
     attention: str
+    normalisation: str
     inputs: dict[tuple[str, int], int] = field(default_factory=dict)
     attentions: list[Nodes] = field(default_factory=list)
 
@@ -71,7 +73,7 @@ def read(scene: Scene, value: Value, axis: int, size: int) -> tuple[list[tuple[N
         nodes, factors = (_filled(a, place, size, value.open_end) for a in (nodes, factors))
     rows = np.moveaxis(nodes, place, -1).reshape(-1, size)
     factors = None if factors is None else np.moveaxis(factors, place, -1).reshape(-1, size)
-    _, first = np.unique(rows, axis=0, return_index=True)
+    first = [0] if len(rows) == 1 else np.unique(rows, axis=0, return_index=True)[1]
     found = [(rows[i], None if factors is None else factors[i]) for i in sorted(first) if np.any(rows[i] >= 0)]
     return found, place, rank
 

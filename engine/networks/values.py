@@ -107,6 +107,12 @@ def constant(shape: Shape | None, pattern: int | None = None) -> Value:
 def along(shape: Shape | None, rank: int, axis: int, numbers: Any) -> Nodes:
     """Array with `rank` axes (those of `shape`, where that is known) whose numbers vary along one of them."""
     sides = [1] * (rank if shape is None else len(shape))
+    if not -len(sides) <= axis < len(sides):
+        msg = f"makes {len(np.asarray(numbers))} features along axis {axis} of a tensor with {len(sides)} axes"
+        raise GraphError(msg)
+    if shape is not None and shape[axis] not in (None, len(np.asarray(numbers))):
+        msg = f"makes {len(np.asarray(numbers))} features along axis {axis} of a tensor of shape {shape}"
+        raise GraphError(msg)
     sides[axis] = -1
     return np.reshape(np.asarray(numbers), sides)
 

@@ -227,6 +227,10 @@ def test_a_scale_before_an_operator_scales_what_reads():
     graph = graph_from_network(s.network())
     np.testing.assert_allclose(block(graph, "stem", "up"), np.abs(s.weights["up"] * gamma.read()[:, None]), rtol=1e-5)
     np.testing.assert_allclose(block(graph, "x", "stem"), np.abs(s.weights["stem"]))
+    plain = plan_graph(s.network(), normalisation="skip")
+    assert "ln" in {k.name for k in plain.skipped}
+    assert all(b.in_place for b in plain.blocks)
+    np.testing.assert_array_equal(block(plain.build(), "stem", "up"), np.abs(s.weights["up"]))
 
 
 def test_what_is_not_shown_is_named():
