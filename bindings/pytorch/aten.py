@@ -10,6 +10,7 @@ from netspectra.bindings.pytorch.aten_axes import AXES
 from netspectra.bindings.pytorch.aten_convolution import CONVOLUTION
 from netspectra.bindings.pytorch.aten_einsum import EINSUM
 from netspectra.bindings.pytorch.aten_elementwise import ELEMENTWISE
+from netspectra.bindings.pytorch.aten_indexing import INDEXING
 from netspectra.bindings.pytorch.aten_linear import LINEAR
 from netspectra.bindings.pytorch.aten_normalisation import NORMALISATION
 from netspectra.bindings.pytorch.aten_recurrent import RECURRENT
@@ -29,6 +30,7 @@ TABLE: dict[str, Emitter] = {
     **ELEMENTWISE,
     **AXES,
     **SELECTION,
+    **INDEXING,
     **REDUCTION,
     **ATTENTION,
     **RECURRENT,

@@ -38,10 +38,7 @@ def extremum(call: Call) -> Any:
 
 def ordered(call: Call) -> Any:
     """Elements of an axis in the order of their values: of an axis whose elements are not channels."""
-    flow = call["self"]
-    if call.shape != flow.shape:
-        return call.opaque("elements that their values choose")
-    return [call.emit("pass", flow, shape=call.shape)]
+    return [call.emit("pass", call["self"], shape=call.shape)]
 
 
 _REDUCTIONS = (
@@ -52,6 +49,6 @@ _REDUCTIONS = (
 REDUCTION: dict[str, Emitter] = {
     **dict.fromkeys(_REDUCTIONS.split(), reduce),
     **dict.fromkeys(("max", "min"), extremum),
-    **dict.fromkeys(("sort", "topk"), ordered),
+    "sort": ordered,
 }
 """ATen operation to its emitter."""

@@ -94,6 +94,7 @@ _BINARY = ("self", "other")
 _OPERATORS = {
     "iadd": "add", "isub": "sub", "imul": "mul", "itruediv": "div", "truediv": "div", "floordiv": "div",
     "concat": "cat", "concatenate": "cat",
+    "stochastic_depth": "clone",  # torchvision's, which a trace does not look into
 }  # fmt: skip
 _ALIASES = {
     "flatten": "flatten_axes",

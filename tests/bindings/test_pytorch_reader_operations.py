@@ -33,6 +33,8 @@ SHAPES: dict[str, tuple[str, tuple[int, ...]]] = {
     "select": ("x[:, -1]", (2, 3, 4)),
     "index_select": ("x.index_select(1, torch.tensor([2, 0, 0]))", (2, 3)),
     "index": ("x[:, torch.tensor([[0, 2], [1, 1]])]", (2, 3, 4)),
+    "index_two": ("x[:, torch.tensor([0, -1]), torch.tensor([[1], [2]])]", (2, 3, 4, 5)),
+    "index_mask": ("x[torch.tensor([[True, False, True], [True, True, False]])]", (2, 3, 4)),
     "roll": ("x.roll((1, -2), (0, 2))", (2, 3, 5)),
     "chunk": ("torch.cat(x.chunk(3, 1)[::-1], 1)", (2, 7, 4)),
     "split": ("torch.cat([x.split([1, 4], -1)[1], x.split(2, -1)[2]], -1)", (2, 5)),
@@ -209,7 +211,8 @@ def test_what_keeps_channels_passes_them(code: str, shape: tuple[int, ...]) -> N
     [
         ("F.conv1d(x, x[:, :, :1]) @ w", "opaque", "kernel depends on the inputs"),
         ("torch.fft.fft(x).real @ w", "opaque", "changes the shape|not known|complex"),
-        ("x.topk(2).values.repeat(1, 1, 2) @ w", "opaque", "their values choose"),
+        ("w[:, x[0, :, 0].long()].t() @ w", "opaque", "indexed by the inputs"),
+        ("x.gather(1, x[:, :1, :1].long()) @ w[:1] + 0 * x", "opaque", "along other axes"),
         ("torch.nn.functional.bilinear(x, x, w[None].expand(4, 4, 4)) @ w", "opaque", "takes parameters"),
         ("torch.einsum('ijk,ijk,ijk->ijk', x, x, x) @ w", "opaque", "more than two tensors"),
         ("(x * w[None, :3]) @ w", "multiply", "along several axes"),
@@ -227,3 +230,27 @@ def test_what_is_not_known_is_skipped_with_its_reason(code: str, kind: str, reas
     network = network_from_module(module_of(f"{code} + x @ w", (4, 4)), torch.zeros(3, 3, 4))
     assert kind in [operation.kind for operation in network.operations]
     assert any(re.search(reason, skipped.reason) for skipped in network.skipped), network.skipped
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "x[torch.arange(2), x[:, :, 0].argmax(1)]",
+        "x.gather(1, x[:, :1].long())[:, 0]",
+        "x.topk(1, 1).values[:, 0]",
+        "x[:, (x[0, 0, :1] > 0).long()].squeeze(1)",
+    ],
+)
+def test_positions_that_the_inputs_choose_keep_their_channels(code: str) -> None:
+    import numpy as np
+    import torch
+
+    from netspectra.bindings.pytorch import network_from_module
+    from netspectra.networks import graph_from_network
+
+    network = network_from_module(module_of(f"F.linear({code}, w)", (5, 4)), torch.zeros(2, 3, 4))
+    assert not network.skipped
+    graph = graph_from_network(network)
+    assert [layer.size for layer in graph.layers] == [4, 5]
+    weight = network.operations[-1].weights["weight"].read()
+    np.testing.assert_allclose(np.abs(graph.blocks[0].weights), np.abs(weight).T)

@@ -82,3 +82,15 @@ def test_functions_of_a_trace_are_those_of_an_export() -> None:
     assert [(op.name, dict(op.options).get("groups")) for op in one.operations if op.weights] == [
         (op.name, dict(op.options).get("groups")) for op in other.operations if op.weights
     ]
+
+
+def test_torchvisions_stochastic_depth_is_nothing_in_evaluation() -> None:
+    from netspectra.bindings.pytorch.recorder import Flow
+    from netspectra.bindings.pytorch.traced_calls import arguments_of_function
+
+    flow = Flow("x", None)
+    assert arguments_of_function("stochastic_depth", [flow, 0.1, "row"], {"training": False}) == (
+        "clone",
+        {"self": flow},
+    )
+    assert arguments_of_function("nms", [flow], {}) is None
