@@ -15,7 +15,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def layer(kind: str, name: str, /, **config: Any) -> dict[str, Any]:
-    return {"class_name": kind, "config": {"name": name, **config}}
+    return {"class_name": kind, "config": {"name": name, "trainable": True, **config}}
 
 
 def sequential(*layers: dict[str, Any], **config: Any) -> dict[str, Any]:

@@ -141,13 +141,16 @@ def _role(name: str) -> str:
 
 def _fits(variable: Variable, name: str) -> bool:
     """Whether a name does not speak against it."""
-    return _role(name) in ("", variable.role.rpartition(".")[2])
+    own = variable.role.rpartition(".")[2]
+    # Keras 3 calls the kernel of a depthwise convolution a kernel, Keras 2 a depthwise one.
+    return _role(name) in ("", own) or (own, _role(name)) == ("depthwise_kernel", "kernel")
 
 
 def _is_named(variable: Variable, name: str) -> bool:
     part, _, role = variable.role.rpartition(".")
     parts = name.split("/")[:-1]
-    return _role(name) == role and variable.layer.name in parts and (not part or part in parts[-1])
+    is_role = _role(name) == role or (role, _role(name)) == ("depthwise_kernel", "kernel")
+    return is_role and variable.layer.name in parts and (not part or part in parts[-1])
 
 
 def bind_objects(model: Model, found: Any) -> Weights:

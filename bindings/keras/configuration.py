@@ -100,9 +100,15 @@ def parse_layer(record: Mapping[str, Any], depth: int = 0) -> Layer:
     model = parse_model(record, depth + 1) if is_model else None
     own = config if isinstance(config, Mapping) else {}
     name = str(record.get("name") or own.get("name") or kind.lower())
-    is_operation = ".ops" in str(record.get("module", ""))
+    # In .h5 files nothing but the keys of layers tells the layer Add from the operation.
+    is_plain = "module" not in record and "trainable" not in own and any(map(_is_new, record.get("inbound_nodes", ())))
+    is_operation = not is_model and (".ops" in str(record.get("module", "")) or is_plain)
     parts = () if is_model else tuple(_parts(kind, own, depth + 1))
     return Layer(kind, name, own, is_operation, model, parts)
+
+
+def _is_new(node: Any) -> bool:
+    return isinstance(node, Mapping)
 
 
 def _parts(kind: str, config: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Layer]]:

@@ -18,7 +18,7 @@ def _prelu(step: Step) -> str:
 _SAME = (
     "Activation ActivityRegularization AlphaDropout Dropout ELU GaussianDropout GaussianNoise Identity LeakyReLU "
     "Masking RandomBrightness RandomContrast RandomFlip RandomRotation RandomTranslation RandomZoom ReLU Rescaling "
-    "Softmax SpatialDropout1D SpatialDropout2D SpatialDropout3D ThresholdedReLU"
+    "Softmax SpatialDropout1D SpatialDropout2D SpatialDropout3D StochasticDepth ThresholdedReLU"
 )
 
 ELEMENTWISE = {**dict.fromkeys(_SAME.split(), pass_on), "PReLU": _prelu}

@@ -30,9 +30,6 @@ class Chunks:
 
     Attributes
     ----------
-    dataset : h5py.h5d.DatasetID
-    plist : h5py.h5p.PropDCID
-        How it was created.
     content : array of uint8
         The whole file.
     dtype : numpy.dtype
@@ -42,15 +39,19 @@ class Chunks:
         For messages.
     """
 
-    dataset: Any
-    plist: Any
     content: Array
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     name: str
 
-    def checked(self) -> tuple[int, Callable[[], Array]]:
+    def checked(self, dataset: Any, plist: Any) -> tuple[int, Callable[[], Array]]:
         """Return how many bytes are stored, and what reads them.
+
+        Parameters
+        ----------
+        dataset : h5py.h5d.DatasetID
+        plist : h5py.h5p.PropDCID
+            How it was created.
 
         Raises
         ------
@@ -58,13 +59,13 @@ class Chunks:
             If the chunks do not tile the dataset, lie outside of the file, cannot be unpacked to their size, or are
             packed by filters other than gzip, shuffle and fletcher32.
         """
-        sides, filters = tuple(int(side) for side in self.plist.get_chunk()), self._filters()
+        sides, filters = tuple(int(side) for side in plist.get_chunk()), self._filters(plist)
         counts = [-(-side // max(1, chunk)) for side, chunk in zip(self.shape, sides, strict=False)]
         n_bytes = math.prod(self.shape) * self.dtype.itemsize
         n_chunk = math.prod(sides) * self.dtype.itemsize
         if len(sides) != len(self.shape) or 0 in sides or n_chunk > 2 * n_bytes + _CHUNK_ROOM:
             raise refused(self.name, f"of shape {self.shape} has chunks of shape {sides}", "the file is damaged")
-        found = self._places(math.prod(counts))
+        found = self._places(dataset, math.prod(counts))
         starts = {chunk.chunk_offset for chunk in found}
         grid = all(
             len(start) == len(sides)
@@ -83,15 +84,15 @@ class Chunks:
             raise refused(self.name, f"has chunks that cannot become {n_chunk:,} bytes", "the file is damaged")
         return n_stored, lambda: self._read(found, sides, filters, n_chunk)
 
-    def _filters(self) -> tuple[int, ...]:
-        codes = tuple(int(self.plist.get_filter(i)[0]) for i in range(self.plist.get_nfilters()))
+    def _filters(self, plist: Any) -> tuple[int, ...]:
+        codes = tuple(int(plist.get_filter(i)[0]) for i in range(plist.get_nfilters()))
         other = [code for code in codes if code not in _FILTERS]
         if other or len(codes) > len(_FILTERS):
             came = f"is packed by HDF5 filter {other[0]}" if other else f"is packed by {len(codes)} filters"
             raise refused(self.name, came, f"save the model again unpacked, or with {', '.join(_FILTERS.values())}")
         return codes
 
-    def _places(self, n_expected: int) -> list[Any]:
+    def _places(self, dataset: Any, n_expected: int) -> list[Any]:
         if n_expected > _MOST_CHUNKS:
             raise refused(self.name, f"is cut into {n_expected:,} chunks", "save the model again unpacked")
         found: list[Any] = []
@@ -101,7 +102,7 @@ class Chunks:
             return True if len(found) > n_expected else None  # anything but None ends the iteration
 
         if n_expected:
-            self.dataset.chunk_iter(keep)
+            dataset.chunk_iter(keep)
         return found
 
     def _read(self, found: list[Any], sides: tuple[int, ...], filters: tuple[int, ...], n_chunk: int) -> Array:

@@ -5,7 +5,7 @@ is a second way to the same object (a hard link that could close a circle).
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,7 @@ from netspectra.bindings.readers.tensors import Array
 from netspectra.errors import FileFormatError, NetspectraError
 from netspectra.networks import Weight
 
-__all__ = ["Hdf5File", "open_hdf5"]
+__all__ = ["Hdf5File", "read_hdf5"]
 
 _DEEPEST = 64
 """Groups inside groups."""
@@ -30,30 +30,36 @@ _NOT_WALKED = ("optimizer", "_optimizer", "optimizer_weights")
 
 @dataclass(frozen=True)
 class Hdf5File:
-    """What an HDF5 file holds.
+    """What an HDF5 file holds; readable for as long as it is kept.
 
     Attributes
     ----------
     path : path-like
+    content : array of uint8
+    limits : LoadLimits
     datasets : mapping of str to Weight
-        By their path from the root (``"layers/dense/vars/0"``); still readable when the file was closed.
+        By their path from the root (``"layers/dense/vars/0"``).
     unread : mapping of str to str
         Datasets that are no numbers, with the reason.
-    groups : set of str
-    texts : callable
-        ``texts(group, attribute)``: the strings of an attribute, None where there is none; only while the file is open.
+    groups : mapping of str to int
+        By their path, the root's is ``""``; where their headers are.
     """
 
     path: os.PathLike[str]
+    content: Array = field(repr=False)
+    limits: LoadLimits
     datasets: dict[str, Weight] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
-    groups: set[str] = field(default_factory=set)
-    texts: Callable[[str, str], list[str] | None] = field(default=lambda _group, _name: None, repr=False)
+    groups: dict[str, int] = field(default_factory=dict)
+
+    def texts(self, group: str, name: str) -> list[str] | None:
+        """Return the strings of a group's attribute, None where the group or the attribute is not there."""
+        address = self.groups.get(group)
+        return None if address is None else read_texts(address, name, self.content, self.path, self.limits)
 
 
-@contextmanager
-def open_hdf5(content: Array, path: os.PathLike[str], limits: LoadLimits) -> Iterator[Hdf5File]:
-    """Open the bytes of an HDF5 file.
+def read_hdf5(content: Array, path: os.PathLike[str], limits: LoadLimits) -> Hdf5File:
+    """Walk through the bytes of an HDF5 file.
 
     Parameters
     ----------
@@ -73,53 +79,35 @@ def open_hdf5(content: Array, path: os.PathLike[str], limits: LoadLimits) -> Ite
         If it is larger than `limits` allow.
     """
     h5py = _require_h5py()
-    with _as_format_errors(path):
-        handle = h5py.File(_Window(content), "r")
-    try:
-        with _as_format_errors(path):
-            walk = _Walk(h5py, content, path, limits)
-            walk.begin(handle.id)
-        yield walk.file
-    finally:
-        with _as_format_errors(path):
-            handle.close()
+    with _as_format_errors(path), h5py.File(_Window(content), "r") as handle:
+        walk = _Walk(h5py, Hdf5File(path, content, limits))
+        walk.begin(handle.id)
+        return walk.file
 
 
 @dataclass
 class _Walk:
     h5py: Any
-    content: Array
-    path: os.PathLike[str]
-    limits: LoadLimits
+    file: Hdf5File
     n_objects: int = 0
     n_bytes: int = 0
     n_stored: int = 0
     seen: set[int] = field(default_factory=set)
 
-    def __post_init__(self) -> None:
-        self.file = Hdf5File(self.path)
-
     def begin(self, root: Any) -> None:
         created = root.get_create_plist()
         if created.get_userblock() or created.get_sizes() != (8, 8):
             came = "a file with a user block or unusual address sizes"
-            raise _wrong(self.path, "an HDF5 file as Keras writes it", came)
+            raise _wrong(self.file.path, "an HDF5 file as Keras writes it", came)
 
-        def texts(group: str, name: str) -> list[str] | None:
-            with _as_format_errors(self.path):
-                where = self.h5py.h5g.open(root, group.encode() or b"/")
-                return read_texts(where, name, self.content, self.path, self.limits)
-
-        self.file = Hdf5File(self.path, texts=texts)
         self._group(self.h5py.h5g.open(root, b"/"), "", 0)
 
     def _group(self, group: Any, at: str, depth: int) -> None:
         if depth > _DEEPEST:
-            raise _wrong(self.path, f"at most {_DEEPEST} groups inside each other", f"{at!r}, which lies deeper")
-        self._once(group, at)
-        self.file.groups.add(at)
+            raise _wrong(self.file.path, f"at most {_DEEPEST} groups inside each other", f"{at!r}, which lies deeper")
+        self.file.groups[at] = self._once(group, at)
         self.n_objects += group.get_num_objs()
-        self.limits.require("max_tensors", self.n_objects, self.path, "the number of its groups and datasets")
+        self.file.limits.require("max_tensors", self.n_objects, self.file.path, "the number of its groups and datasets")
         for raw in list(group):
             name = raw.decode("utf-8", "replace")
             if depth == 0 and name in _NOT_WALKED:
@@ -128,7 +116,7 @@ class _Walk:
             kind = group.links.get_info(raw).type
             if kind != self.h5py.h5l.TYPE_HARD:
                 what = "an external link" if kind == self.h5py.h5l.TYPE_EXTERNAL else "a soft link"
-                raise _wrong(self.path, "weights inside the file", f"{what} at {inside!r}")
+                raise _wrong(self.file.path, "weights inside the file", f"{what} at {inside!r}")
             self._object(self.h5py.h5o.open(group, raw), inside, depth)
 
     def _object(self, found: Any, at: str, depth: int) -> None:
@@ -139,25 +127,26 @@ class _Walk:
             self._dataset(found, at)
 
     def _dataset(self, found: Any, at: str) -> None:
-        name = f"{os.fspath(self.path)}: dataset {at!r}"
+        name = f"{os.fspath(self.file.path)}: dataset {at!r}"
         try:
-            stored = describe_dataset(found, self.content, name, self.limits.max_dimensions)
+            stored = describe_dataset(found, self.file.content, name, self.file.limits.max_dimensions)
         except Unreadable as answer:
             self.file.unread[at] = str(answer)
             return
         self.n_bytes += stored.n_bytes
         self.n_stored += stored.n_stored
-        if self.n_stored > self.content.size:
-            raise _wrong(self.path, "datasets that do not overlap", f"{self.n_stored:,} bytes in a smaller file")
-        self.limits.require("max_bytes", self.n_bytes, self.path, "the size of its arrays in bytes")
-        self.limits.require_expansion(self.n_stored, self.n_bytes, self.path)
+        if self.n_stored > self.file.content.size:
+            raise _wrong(self.file.path, "datasets that do not overlap", f"{self.n_stored:,} bytes in a smaller file")
+        self.file.limits.require("max_bytes", self.n_bytes, self.file.path, "the size of its arrays in bytes")
+        self.file.limits.require_expansion(self.n_stored, self.n_bytes, self.file.path)
         self.file.datasets[at] = Weight(stored.shape, stored.dtype, stored.read, at)
 
-    def _once(self, found: Any, at: str) -> None:
-        address = self.h5py.h5o.get_info(found).addr
+    def _once(self, found: Any, at: str) -> int:
+        address = int(self.h5py.h5o.get_info(found).addr)
         if address in self.seen:
-            raise _wrong(self.path, "every object once", f"{at!r}, which has another name too")
+            raise _wrong(self.file.path, "every object once", f"{at!r}, which has another name too")
         self.seen.add(address)
+        return address
 
 
 def _wrong(path: os.PathLike[str], expected: str, came: str) -> FileFormatError:

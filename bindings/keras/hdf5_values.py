@@ -84,7 +84,7 @@ def describe_dataset(dataset: Any, content: Array, name: str, most_dimensions: i
     elif layout == h5d.CONTIGUOUS:
         n_stored, read = _contiguous(dataset, content, stored, shape, n_bytes, name)
     else:
-        n_stored, read = Chunks(dataset, plist, content, stored, shape, name).checked()
+        n_stored, read = Chunks(content, stored, shape, name).checked(dataset, plist)
     native = stored.newbyteorder("=")
     return Stored(shape, native, n_bytes, n_stored, lambda: read().astype(native, copy=False))
 
@@ -97,7 +97,8 @@ def _dtype(dataset: Any) -> np.dtype[Any]:
         return equal[0]
     if kind.get_class() == h5t.OPAQUE and kind.get_size() == 2 and _h5py().h5a.exists(dataset, b"dtype"):
         # Keras writes bfloat16 as two opaque bytes with an attribute, whose only use this is.
-        return np.dtype(ml_dtypes.bfloat16)
+        bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        return bfloat16
     reason = "its elements are no real numbers of a usual size"
     raise Unreadable(reason)
 

@@ -5,15 +5,13 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from netspectra.bindings.keras.hdf5_file import Hdf5File, open_hdf5
+from netspectra.bindings.keras.hdf5_file import Hdf5File, read_hdf5
 from netspectra.bindings.readers.limits import LoadLimits
 from netspectra.bindings.readers.tensors import Array
 from netspectra.bindings.readers.zip_directory import open_archive
@@ -28,7 +26,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class ModelFile:
-    """An open model file.
+    """A model file.
 
     Attributes
     ----------
@@ -46,8 +44,7 @@ class ModelFile:
     is_archive: bool
 
 
-@contextmanager
-def open_model_file(path: Path, limits: LoadLimits) -> Iterator[ModelFile]:
+def open_model_file(path: Path, limits: LoadLimits) -> ModelFile:
     """Open a ``.keras`` archive or an ``.h5`` file; the first bytes tell which.
 
     Raises
@@ -70,12 +67,11 @@ def open_model_file(path: Path, limits: LoadLimits) -> Iterator[ModelFile]:
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror or error}"
         raise FileFormatError(msg) from error
-    with open_hdf5(content, path, limits) as weights:
-        if text is not None:
-            yield ModelFile(path, _json(text, path), weights, is_archive=True)
-            return
-        found = weights.texts("", "model_config")
-        yield ModelFile(path, _json(found[0], path) if found else None, weights, is_archive=False)
+    weights = read_hdf5(content, path, limits)
+    if text is not None:
+        return ModelFile(path, _json(text, path), weights, is_archive=True)
+    found = weights.texts("", "model_config")
+    return ModelFile(path, _json(found[0], path) if found else None, weights, is_archive=False)
 
 
 def _unpacked(path: Path, limits: LoadLimits) -> tuple[str | bytes, Array]:

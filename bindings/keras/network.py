@@ -56,8 +56,8 @@ def network_from_keras(source: Any, limits: LoadLimits | None = None) -> Network
     if not path.is_file():
         msg = f"{path}: expected a .keras or .h5 file, but there is none; check the path"
         raise FileFormatError(msg)
-    with open_model_file(path, allowed) as file, _as_format_errors(os.fspath(path)):
-        return _from_file(file, allowed)
+    with _as_format_errors(os.fspath(path)):
+        return _from_file(open_model_file(path, allowed), allowed)
 
 
 def graph_from_keras(
@@ -68,6 +68,7 @@ def graph_from_keras(
     dense_head: bool = True,
     residual: Literal["shared", "per-layer"] = "shared",
     attention: Literal["dimensions", "heads"] = "dimensions",
+    normalisation: Literal["fold", "skip"] = "fold",
     limits: LoadLimits | None = None,
 ) -> LayerGraph:
     """Read a Keras model as the graph of its neurons and channels.
@@ -76,7 +77,7 @@ def graph_from_keras(
     ----------
     source, limits
         See :func:`network_from_keras`.
-    norm, input_layer, dense_head, residual, attention
+    norm, input_layer, dense_head, residual, attention, normalisation
         See :func:`netspectra.networks.graph_from_network`.
 
     Raises
@@ -93,6 +94,7 @@ def graph_from_keras(
         dense_head=dense_head,
         residual=residual,
         attention=attention,
+        normalisation=normalisation,
     )
 
 

@@ -43,6 +43,10 @@ def _root_mean_square(step: Step) -> str:
     return step.emit("scale", step.inputs[0], step.shape, {"scale": scale}, axis=_axis(step))
 
 
+def _scaled(step: Step) -> str:
+    return step.emit("scale", step.inputs[0], step.shape, {"scale": step.weight("gamma", 1)}, axis=-1)
+
+
 def _of_the_data(step: Step) -> str:
     if step.weights:
         step.skip("brings the data to mean 0 and variance 1 before the network", *step.weights)
@@ -70,5 +74,6 @@ NORMALISATIONS = {
     "GroupNormalization": _group,
     "RMSNormalization": _root_mean_square,
     "UnitNormalization": _factorless,
+    "LayerScale": _scaled,  # of keras.applications
     "Normalization": _of_the_data,
 }

@@ -50,10 +50,19 @@ class Tape:
 
     def new(self, name: str, shape: Shape | None) -> str:
         """Name a tensor that is called like what makes it, and note its shape."""
+        return self.note(f"{name}:{len(self.shapes)}", shape)
+
+    def note(self, tensor: str, shape: Shape | None) -> str:
+        """Note a tensor's shape, and return its name.
+
+        Raises
+        ------
+        LimitError
+            If it has more elements than any network's.
+        """
         if shape is not None and math.prod(side or 1 for side in shape) > _MOST_ELEMENTS:
-            msg = f"layer {name!r} makes a tensor of shape {shape}, more than {_MOST_ELEMENTS:,} elements"
+            msg = f"expected tensors of at most {_MOST_ELEMENTS:,} elements, got {tensor!r} of shape {shape}"
             raise LimitError(msg)
-        tensor = f"{name}:{len(self.shapes)}"
         self.shapes[tensor] = shape
         return tensor
 

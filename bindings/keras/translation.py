@@ -35,7 +35,7 @@ def translate(model: Model, weights: Weights, most_operations: int) -> Network:
     inputs: dict[str, Shape | None] = {}
     for reference in model.inputs:
         shape = input_shape(_layer(model, reference.layer))
-        inputs[reference.layer], tape.shapes[reference.layer] = tape.known(shape), shape
+        inputs[tape.note(reference.layer, shape)] = tape.known(shape)
     outputs = _run(tape, model, [reference.layer for reference in model.inputs], "")
     return Network(tuple(tape.operations), inputs, {}, tuple(outputs), (*tape.skipped, *_unused(tape)), "keras")
 

@@ -120,6 +120,7 @@ def _roles(kind: str, config: Mapping[str, Any]) -> tuple[str, ...]:
 
 _SIMPLE = {
     "Embedding": ("embeddings",),
+    "LayerScale": ("gamma",),
     "PReLU": ("alpha",),
     "RMSNormalization": ("scale",),
     "SpectralNormalization": ("vector_u",),

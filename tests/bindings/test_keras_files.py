@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -52,11 +55,16 @@ def test_an_archive_of_keras_3(tmp_path: Path, packed: bool) -> None:
 
 
 def test_weights_of_a_stored_archive_are_views_of_the_file(tmp_path: Path) -> None:
-    network = network_from_keras(write_keras(tmp_path / "m.keras", chain(), PLACES))
-    weight = network.operations[0].weights["weight"]
-    assert weight.key == "layers/dense/vars/0"
-    assert np.shares_memory(weight.read(), weight.read())
-    assert not weight.read().flags.writeable
+    """Where they lie at a multiple of their size, which in an archive is chance."""
+    views = []
+    for i in range(4):
+        path = write_keras(tmp_path / f"{i}.keras", json.dumps(chain()) + " " * i, PLACES)
+        weight = network_from_keras(path).operations[0].weights["weight"]
+        assert weight.key == "layers/dense/vars/0"
+        np.testing.assert_array_equal(weight.read(), A)
+        views.append(np.shares_memory(weight.read(), weight.read()))
+        assert not (views[-1] and weight.read().flags.writeable)
+    assert sum(views) == 1
 
 
 def test_an_archive_of_keras_2(tmp_path: Path) -> None:
@@ -259,3 +267,39 @@ def test_network1_classifies_as_its_author_says(data_folder: Path) -> None:
         scores = scores @ operation.weights["weight"].read()
         scores = np.maximum(scores, 0) if activation == "relu" else scores
     assert np.mean(scores.argmax(axis=1) == mnist["y_test"]) == pytest.approx(0.7692, abs=1e-9)
+
+
+def test_a_missing_h5py_is_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_keras(tmp_path / "m.keras", chain(), PLACES)
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(ImportError, match=r"pip install 'netspectra\[keras\]'"):
+        network_from_keras(path)
+
+
+def test_nothing_heavy_is_imported_before_a_file_is_read() -> None:
+    program = "import sys, netspectra.bindings.keras; print(sorted({'h5py', 'keras', 'tensorflow'} & set(sys.modules)))"
+    command = [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}; {program}"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_model_in_memory_is_known_by_what_it_can_do() -> None:
+    """Whatever has get_config and layers with weights, of any Keras."""
+
+    class Variable(SimpleNamespace):
+        def numpy(self) -> np.ndarray:
+            return self.held
+
+    def held(name: str, array: np.ndarray) -> Variable:
+        return Variable(name=name, held=array, shape=array.shape, dtype=array.dtype)
+
+    layers = [
+        SimpleNamespace(name="a", weights=[held("kernel:0", A), held("bias:0", np.zeros(4, "f4"))]),
+        SimpleNamespace(name="b", get_weights=lambda: [B]),
+    ]
+    model = type("Sequential", (), {"layers": layers, "get_config": lambda self: chain()["config"]})()
+    network = network_from_keras(model)
+    assert_chain(network)
+    assert [s.name for s in network.skipped] == ["bias:0"]
+    code = type("Own", (), {"layers": [], "get_config": lambda self: {"units": 3}})()
+    with pytest.raises(FileFormatError, match="Own: expected a Sequential or Functional model"):
+        network_from_keras(code)
