@@ -66,7 +66,7 @@ def _elementwise(scene: Scene, operation: Operation, values: list[Value], *, is_
     pattern = next((v.pattern for v in values if v.pattern is not None), None)
     shape = operation.shape or reduce(_broadcast, (v.shape for v in values))
     labelled = [v for v in values if v.nodes is not None and v.has_nodes]
-    live = [_like(scene, v, labelled) for v in values if v.has_nodes]
+    live = [v for v in (_like(scene, v, labelled) for v in values) if v.has_nodes]
     if not live or (pattern is not None and not labelled):  # a mask that was made from an input is no input
         return constant(shape, pattern)
     if all(v.nodes is None for v in live):
@@ -178,7 +178,7 @@ def _placed(scene: Scene, value: Value) -> Value:
 
 
 def _like(scene: Scene, value: Value, labelled: list[Value]) -> Value:
-    """An unread input beside tensors with nodes: its nodes are along the axis of theirs."""
+    """An unread input beside tensors with nodes: its nodes are along the axis of theirs, if it has such an axis."""
     if value.nodes is not None or not labelled:
         return value
     model = labelled[0].nodes
@@ -187,6 +187,9 @@ def _like(scene: Scene, value: Value, labelled: list[Value]) -> Value:
     if len(axes) != 1:
         msg = f"adds the input {value.origin!r} to a tensor whose nodes are not along one axis"
         raise GraphError(msg)
+    own = None if value.shape is None else (1,) * (model.ndim - len(value.shape)) + value.shape
+    if own is not None and own[axes[0]] == 1:
+        return constant(value.shape)  # a mask of positions
     nodes = along(None, model.ndim, axes[0], scene.input_nodes(value.origin, model.shape[axes[0]]))
     return value.touched(nodes=nodes)
 

@@ -182,6 +182,16 @@ def test_a_gate_and_what_it_gates_are_one_node_fused_or_not():
     np.testing.assert_allclose(block(again, "x", "fused"), W[:, :4] + W[:, 4:])
 
 
+def test_a_mask_of_positions_that_comes_from_outside_has_no_nodes():
+    s = Sketch(x=(1, 5, 4), m=(1, 5, 1))
+    y = s.do("multiply", "masked", s.dense("fc", "x", 4, 8), "m")
+    s.dense("out", s.do("reduce", "pool", y, axes=(1,)), 8, 2)
+    assert [x.name for x in graph_from_network(s.network()).layers] == ["x", "fc", "out"]
+    both = Sketch(x=(1, 5), gate=(1, 4))
+    both.dense("out", both.do("multiply", "gated", both.dense("fc", "x", 5, 4), "gate"), 4, 2)
+    assert [x.size for x in graph_from_network(both.network()).layers] == [5, 4, 2]
+
+
 def test_squeeze_and_excitation():
     s = Sketch(x=(1, 3, 4, 4))
     h = s.convolution("conv", "x", 3, 6, shape=(1, 6, 4, 4))
