@@ -70,9 +70,18 @@ def replicate_bytes(graph: LayerGraph, recipe: Recipe, null: NullName = "shuffle
 
 
 def plan_run(
-    backend: Backend, recipe: Recipe, bytes_per_replicate: int, n_nulls: int, *, batch_size: Any, memory_limit: Any
+    backend: Backend,
+    recipe: Recipe,
+    bytes_per_replicate: int,
+    n_nulls: int,
+    *,
+    batch_size: Any,
+    memory_limit: Any,
+    at_most: bool = False,
 ) -> RunPlan:
     """Settle batch size and memory; `batch_size` may be an earlier :class:`RunPlan`, whose waves are then kept.
+
+    `at_most` says that a run may end before all of `n_nulls` are drawn, and so the waves of an earlier one may, too.
 
     Raises
     ------
@@ -92,7 +101,8 @@ def plan_run(
         )
         raise LimitError(msg)
     if isinstance(batch_size, RunPlan):
-        return _replayed(backend, batch_size, bytes_per_replicate, n_nulls, limit)
+        _require_fitting(batch_size, n_nulls, at_most=at_most)
+        return _replayed(backend, batch_size, bytes_per_replicate, limit)
     if batch_size is None:
         wanted = backend.wave_size(bytes_per_replicate, given, iterated=recipe.solver.solver == "lobpcg")
     else:
@@ -121,12 +131,15 @@ def _given_limit(memory_limit: Any) -> int | None:
     raise GraphError(msg)
 
 
-def _replayed(backend: Backend, earlier: RunPlan, bytes_per_replicate: int, n_nulls: int, limit: int) -> RunPlan:
-    """The plan of an earlier run, for this one."""
+def _require_fitting(earlier: RunPlan, n_nulls: int, *, at_most: bool) -> None:
     total = sum(count * size for count, size in earlier.waves)
-    if total != n_nulls:
+    if total > n_nulls or (total < n_nulls and not at_most):
         msg = f"batch_size is the plan of a run of {total} null networks, this one has {n_nulls}; give an integer"
         raise GraphError(msg)
+
+
+def _replayed(backend: Backend, earlier: RunPlan, bytes_per_replicate: int, limit: int) -> RunPlan:
+    """The plan of an earlier run, for this one."""
     largest = max((size for _, size in earlier.waves), default=1)
     other = earlier.model != backend.model
     note = f"the plan of a run on another machine ({earlier.model}), which this one replays"

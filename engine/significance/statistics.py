@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.special import betaincinv
 
-__all__ = ["NullStatistics", "cohens_d", "compare", "tie_width"]
+__all__ = ["CONFIDENCE", "NullStatistics", "at_or_below", "cohens_d", "compare", "tie_width"]
 
 Values = np.ndarray[Any, np.dtype[np.float64]]
 CONFIDENCE = 0.95
@@ -34,10 +34,15 @@ def tie_width(n_clusters: int, *, float64: bool) -> float:
     return (1e-9 if float64 else 1e-5) * n_clusters
 
 
+def at_or_below(observed: float, nulls: Values, tie: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which nulls count against `observed`: those at or below it, and those that failed."""
+    return (nulls <= observed + tie) | ~np.isfinite(nulls)
+
+
 def compare(observed: float, nulls: Values, tie: float) -> NullStatistics:
     """Place `observed` among `nulls` (N,), N >= 1, NaN where a null network failed."""
     valid = nulls[np.isfinite(nulls)]
-    below = int(np.count_nonzero(valid <= observed + tie)) + (nulls.size - valid.size)
+    below = int(np.count_nonzero(at_or_below(observed, nulls, tie)))
     mean = float(valid.mean()) if valid.size else float("nan")
     sd = float(valid.std(ddof=1)) if valid.size > 1 else float("nan")
     spread = sd > tie  # equal n-cuts differ by rounding only

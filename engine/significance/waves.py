@@ -1,12 +1,17 @@
-"""Running the null networks wave by wave: a wave that does not fit is halved, and what was run can be run again."""
+"""Running the null networks wave by wave: a wave that does not fit is halved, and what was run can be run again.
+
+Where the run ends as soon as the verdict is clear, a wave has at most as many nulls as all before it together, so that
+few are drawn in vain; those beyond the one that decided are dropped, and waves change no result.
+"""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from netspectra.errors import LimitError
 from netspectra.kernels.backend import Backend
 from netspectra.progress import ProgressCallback
+from netspectra.significance.boundaries import FIRST_LOOK
 from netspectra.significance.planning import RunPlan
 from netspectra.significance.replicates import NullOutcome, NullSolver
 
@@ -14,11 +19,18 @@ __all__ = ["solve_waves"]
 
 
 def solve_waves(
-    machine: Backend, solver: NullSolver, n_nulls: int, plan: RunPlan, callback: ProgressCallback | None
+    machine: Backend,
+    solver: NullSolver,
+    n_nulls: int,
+    plan: RunPlan,
+    callback: ProgressCallback | None,
+    n_enough: Callable[[Sequence[NullOutcome]], int | None] | None = None,
 ) -> tuple[list[NullOutcome], RunPlan]:
     """Outcomes of null networks 0 to `n_nulls` - 1, and the plan with the waves that were run.
 
-    A wave for which memory runs out is tried again in halves, and all later ones keep the smaller size.
+    A wave for which memory runs out is tried again in halves, and all later ones keep the smaller size. `n_enough` says
+    after each wave how many outcomes are enough, or None; the first of them are then returned, and progress is told
+    that what was drawn is all there is.
 
     Raises
     ------
@@ -27,7 +39,7 @@ def solve_waves(
     """
     started, outcomes = time.perf_counter(), list[NullOutcome]()
     waves, reductions, largest = list[int](), list(plan.reductions), plan.batch_size
-    for stretch in _stretches(plan, n_nulls):
+    for stretch in _stretches(plan, n_nulls, growing=n_enough is not None):
         end = len(outcomes) + stretch
         while len(outcomes) < end:
             size = min(largest, end - len(outcomes))
@@ -41,9 +53,13 @@ def solve_waves(
                 continue
             outcomes += found
             waves.append(size)
+            enough = None if n_enough is None else n_enough(outcomes)
             if callback is not None:
-                callback(len(outcomes), n_nulls, time.perf_counter() - started)
-    return outcomes, replace(plan, waves=_counted(waves), reductions=tuple(reductions))
+                total = n_nulls if enough is None else len(outcomes)
+                callback(len(outcomes), total, time.perf_counter() - started)
+            if enough is not None:
+                return outcomes[:enough], _run(plan, waves, reductions)
+    return outcomes, _run(plan, waves, reductions)
 
 
 def _attempt(machine: Backend, solver: NullSolver, replicates: range) -> "list[NullOutcome] | MemoryError":
@@ -54,20 +70,27 @@ def _attempt(machine: Backend, solver: NullSolver, replicates: range) -> "list[N
         return error.with_traceback(None)
 
 
-def _stretches(plan: RunPlan, n_nulls: int) -> Iterator[int]:
-    """The waves of a plan that is replayed, else all null networks in one stretch, which waves then divide."""
-    if not plan.waves:
-        yield n_nulls
+def _stretches(plan: RunPlan, n_nulls: int, *, growing: bool) -> Iterator[int]:
+    """The waves of a plan that is replayed, then all other null networks.
+
+    Those are one stretch, which waves divide, or `growing` a wave each, until all before it together fill a wave.
+    """
+    done = 0
     for count, size in plan.waves:
         yield from [size] * count
+        done += count * size
+    while done < n_nulls:
+        size = min(max(FIRST_LOOK, done), plan.batch_size, n_nulls - done) if growing else n_nulls - done
+        yield size
+        done += size
 
 
-def _counted(waves: list[int]) -> tuple[tuple[int, int], ...]:
-    """Runs of equal sizes as (count, size)."""
+def _run(plan: RunPlan, waves: list[int], reductions: list[str]) -> RunPlan:
+    """The plan with the waves that were run, equal ones together as (count, size)."""
     runs: list[tuple[int, int]] = []
     for size in waves:
         if runs and runs[-1][1] == size:
             runs[-1] = (runs[-1][0] + 1, size)
         else:
             runs.append((1, size))
-    return tuple(runs)
+    return replace(plan, waves=tuple(runs), reductions=tuple(reductions))

@@ -82,6 +82,8 @@ def result() -> SimpleNamespace:
         ),
         n_clusters=2,
         n_nulls=4,
+        max_nulls=4,
+        stop="fixed",
         null="shuffle",
         select="inertia",
         solver="dense",

@@ -65,11 +65,24 @@ def test_options_reach_the_engine(run: Run, network: Path, asked: dict[str, Any]
     assert asked["n_clusters"] == 12
     defaults = {"n_nulls": 1000, "null": "shuffle", "seed": 0, "n_init": 25, "select": "inertia", "solver": "auto"}
     assert {key: asked[key] for key in defaults} == defaults
+    assert asked["stop"] == "fixed"
     options = "--clusters 3 --nulls 7 --null kde --seed 5 --n-init 4 --select ncut --solver lobpcg --backend cpu"
-    done = run("test", network, *options.split(), "--batch-size", 6, "--memory-limit", "2GB", "--order", "a, b")
+    done = run(
+        "test",
+        network,
+        *options.split(),
+        "--batch-size",
+        6,
+        "--memory-limit",
+        "2GB",
+        "--order",
+        "a, b",
+        "--stop",
+        "sequential",
+    )
     assert done.exit_code == 0
     expected = {"n_clusters": 3, "n_nulls": 7, "null": "kde", "seed": 5, "n_init": 4, "select": "ncut"}
-    expected |= {"solver": "lobpcg", "batch_size": 6, "memory_limit": 2 * 10**9}
+    expected |= {"stop": "sequential", "solver": "lobpcg", "batch_size": 6, "memory_limit": 2 * 10**9}
     assert {key: asked[key] for key in expected} == expected
     assert asked["backend"].name == "cpu"
     assert len(asked["graph"].blocks) == 2
@@ -95,6 +108,7 @@ def test_the_whole_way_with_the_engine(run: Run, network: Path) -> None:
         ("--clusters", "1"),
         ("--clusters", "500"),
         ("--nulls", "-3"),
+        ("--stop", "early"),
         ("--null", "scramble"),
         ("--seed", "-1"),
         ("--backend", "abacus"),

@@ -35,6 +35,13 @@ def test_a_result_without_nulls_or_seeds_can_be_shown(result: SimpleNamespace) -
     assert "compilation" not in text
 
 
+def test_a_sequential_test_says_how_many_nulls_it_took(result: SimpleNamespace) -> None:
+    assert "at most" not in drawn(result_table(result))
+    result.stop, result.max_nulls, result.stopping = "sequential", 1000, "stopped as p is above 0.05"
+    line = next(line for line in drawn(result_table(result)).splitlines() if "at most" in line)
+    assert " ".join(line.split()) == "drawn 4 null networks of at most 1,000: stopped as p is above 0.05"
+
+
 def test_a_seed_sensitive_verdict_says_so(result: SimpleNamespace) -> None:
     result.seed_sensitivity.sensitive = True
     assert "depends on the seed" in drawn(result_table(result))

@@ -62,6 +62,9 @@ RESULT = RUN | {
     "null",
     "select",
     "n_threads",
+    "stop",
+    "stopped",
+    "max_nulls",
 }
 TIMINGS = {"prepare", "observed", "seeds", "nulls", "total", "compile"}
 
@@ -85,8 +88,8 @@ def test_every_key_is_where_it_was(record: dict[str, Any]) -> None:
 
 
 def test_every_value_has_the_type_it_had(record: dict[str, Any]) -> None:
-    strings = ("version", "backend", "device", "dtype", "solver", "status", "null", "select", "kind")
-    integers = ("seed", "n_clusters", "n_nulls", "n_failed", "n_init", "n_threads", "schema_version")
+    strings = ("version", "backend", "device", "dtype", "solver", "status", "null", "select", "kind", "stop", "stopped")
+    integers = ("seed", "n_clusters", "n_nulls", "max_nulls", "n_failed", "n_init", "n_threads", "schema_version")
     assert all(type(record[name]) is str for name in strings)
     assert all(type(record[name]) is int for name in integers)
     assert all(type(record[name]) is float for name in ("ncut", "tol"))
