@@ -1,8 +1,9 @@
 """A test that draws null networks until the verdict is clear: where it stops, and what p and its interval then are.
 
-A p-value is the probability under the null hypothesis of an outcome at least as extreme in the scheme that was run.
-Here the most extreme is to stop on the low side early, then to stop there late, then on the high side late, and the
-least extreme to stop on the high side early; within one look fewer nulls at or below the observed value come first.
+A p-value is the probability under the null hypothesis of an outcome at least as extreme in the scheme that was run (M.
+Fay, H.-J. Kim and M. Hachey do so for other boundaries, J. Comput. Graph. Stat. 16, 946, 2007). The most extreme is to
+stop on the low side early, then to stop there late, then on the high side late, and the least extreme to stop on the
+high side early; within one look fewer nulls at or below the observed value come first.
 With a single look that is ``(1 + S_N) / (1 + N)``; with the high side alone it is h / n of J. Besag and P. Clifford
 (Biometrika 78, 301, 1991), whose test draws all nulls for a very modular network, and so is not what is done. A larger
 p moves every path up, hence every outcome back in that order: so p is uniform under the null hypothesis but for its
