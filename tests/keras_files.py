@@ -43,12 +43,14 @@ def source(name: str, *shape: int | None) -> dict[str, Any]:
     return {**layer("InputLayer", name, batch_shape=[None, *shape]), "name": name, "inbound_nodes": []}
 
 
-def hdf5(arrays: Arrays, attributes: Mapping[str, Mapping[str, Any]] = {}, **options: Any) -> bytes:
+def hdf5(
+    arrays: Arrays, attributes: Mapping[str, Mapping[str, Any]] = {}, *, libver: str | None = None, **options: Any
+) -> bytes:
     """Return an HDF5 file of datasets by path, with attributes of groups."""
     import h5py
 
     stream = io.BytesIO()
-    with h5py.File(stream, "w") as file:
+    with h5py.File(stream, "w", libver=libver) as file:
         for at, array in arrays.items():
             file.create_dataset(at, data=array, **options)
         for at, values in attributes.items():

@@ -100,12 +100,14 @@ class _Walk:
             came = "a file with a user block or unusual address sizes"
             raise _wrong(self.file.path, "an HDF5 file as Keras writes it", came)
 
-        self._group(self.h5py.h5g.open(root, b"/"), "", 0)
+        first = self.h5py.h5g.open(root, b"/")
+        self._group(first, self.h5py.h5g.get_objinfo(first).objno[0], "", 0)
 
-    def _group(self, group: Any, at: str, depth: int) -> None:
+    def _group(self, group: Any, address: int, at: str, depth: int) -> None:
         if depth > _DEEPEST:
             raise _wrong(self.file.path, f"at most {_DEEPEST} groups inside each other", f"{at!r}, which lies deeper")
-        self.file.groups[at] = self._once(group, at)
+        self._once(address, at)
+        self.file.groups[at] = address
         self.n_objects += group.get_num_objs()
         self.file.limits.require("max_tensors", self.n_objects, self.file.path, "the number of its groups and datasets")
         for raw in list(group):
@@ -113,17 +115,18 @@ class _Walk:
             if depth == 0 and name in _NOT_WALKED:
                 continue
             inside = f"{at}/{name}" if at else name
-            kind = group.links.get_info(raw).type
+            link = group.links.get_info(raw)
+            kind = link.type
             if kind != self.h5py.h5l.TYPE_HARD:
                 what = "an external link" if kind == self.h5py.h5l.TYPE_EXTERNAL else "a soft link"
                 raise _wrong(self.file.path, "weights inside the file", f"{what} at {inside!r}")
-            self._object(self.h5py.h5o.open(group, raw), inside, depth)
+            self._object(self.h5py.h5o.open(group, raw), link.u, inside, depth)
 
-    def _object(self, found: Any, at: str, depth: int) -> None:
+    def _object(self, found: Any, address: int, at: str, depth: int) -> None:
         if isinstance(found, self.h5py.h5g.GroupID):
-            self._group(found, at, depth + 1)
+            self._group(found, address, at, depth + 1)
         elif isinstance(found, self.h5py.h5d.DatasetID):
-            self._once(found, at)
+            self._once(address, at)
             self._dataset(found, at)
 
     def _dataset(self, found: Any, at: str) -> None:
@@ -141,12 +144,11 @@ class _Walk:
         self.file.limits.require_expansion(self.n_stored, self.n_bytes, self.file.path)
         self.file.datasets[at] = Weight(stored.shape, stored.dtype, stored.read, at)
 
-    def _once(self, found: Any, at: str) -> int:
-        address = int(self.h5py.h5o.get_info(found).addr)
+    def _once(self, address: int, at: str) -> None:
+        # The address is the link's: asked of the object itself, libhdf5 sums up all of it, and can crash.
         if address in self.seen:
             raise _wrong(self.file.path, "every object once", f"{at!r}, which has another name too")
         self.seen.add(address)
-        return address
 
 
 def _wrong(path: os.PathLike[str], expected: str, came: str) -> FileFormatError:

@@ -48,7 +48,9 @@ def mutate(folder: Path, seed: int, n_files: int) -> None:
     """Read files with bytes, words and stretches replaced, or cut off."""
     rng = np.random.default_rng(seed)
     packed = hdf5({"model_weights/a/a/kernel:0": kernel(5, 4)}, chunks=(2, 3), compression="gzip", shuffle=True)
+    many = {f"model_weights/a/a/{i}": kernel(5, 4) for i in range(12)}  # more than a header of the latest format holds
     bases = [
+        hdf5(many, chunks=(1, 4), maxshape=(None, 4), libver="latest"),
         write_h5(folder / "base.h5", CONFIG, NAMED).read_bytes(),
         packed,
         write_keras(folder / "base.keras", CONFIG, {"layers/dense/vars/0": kernel(5, 4)}).read_bytes(),
