@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.machine import describe_machine
+from netspectra.bindings.bench.machine import describe_machine
 
 __all__ = ["main"]
 

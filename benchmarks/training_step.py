@@ -23,8 +23,8 @@ import scipy.sparse as sp
 import scipy.sparse.linalg
 from numpy.typing import NDArray
 
-from benchmarks.machine import describe_machine
 from benchmarks.training.data import default_problem, load_images
+from netspectra.bindings.bench.machine import describe_machine
 
 __all__ = ["BATCH", "N_EIGENVALUES", "STRENGTH", "Contest", "main"]
 

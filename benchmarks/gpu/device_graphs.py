@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 import netspectra as ns
+from netspectra.bindings.bench.workloads import Shape
 
-__all__ = ["Shape", "draw_weights", "layer_graph", "random_bfloat16"]
+__all__ = ["draw_weights", "layer_graph", "random_bfloat16"]
 
 PANEL_ELEMENTS = 1 << 26
 """Elements drawn at a time, so that a block of 16-bit numbers needs little beside itself."""
-
-
-class Shape(Protocol):
-    """Layers and blocks of a graph; see :mod:`benchmarks.workloads`."""
-
-    @property
-    def layers(self) -> list[tuple[str, int]]:
-        """Name and size of each layer."""
-        ...
-
-    @property
-    def blocks(self) -> list[tuple[int, int]]:
-        """Source and target layer of each block."""
-        ...
 
 
 def draw_weights(lib: Any, shape: Shape, dtype: str = "float32", seed: int = 0) -> list[Any]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.bench import Bench
-from benchmarks.machine import describe_machine
+from netspectra.bindings.bench.machine import describe_machine
 
 __all__ = ["device_facts", "measure_ceilings", "run", "slug"]
 
+ROOT = Path(__file__).resolve().parents[2]
+"""The package itself may be a copy in ``build/gpu``, which knows of no commit."""
 PACKAGES = ("cupy-cuda13x", "cupy-cuda12x", "torch", "jax", "array-api-compat", "ml_dtypes", "nvidia-cuda-nvrtc")
 
 
@@ -18,7 +21,7 @@ def run(bench: Bench) -> None:
     """Stage: facts and ceilings."""
     bench.record.put(device=device_facts(bench.lib), versions=versions())
     with bench.attempt("machine"):
-        bench.record.put(machine=describe_machine())
+        bench.record.put(machine=describe_machine(ROOT))
     bench.record.put(ceilings=measure_ceilings(bench))
 
 

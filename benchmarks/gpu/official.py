@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from benchmarks.gpu.bench import Bench
-from benchmarks.machine import n_cores
-from benchmarks.official_pool import OfficialPool
-from benchmarks.workloads import WORKLOADS
+from netspectra.bindings.bench.machine import n_cores
+from netspectra.bindings.bench.official_pool import OfficialPool
+from netspectra.bindings.bench.workloads import WORKLOADS
 
 __all__ = ["measure_official"]
 

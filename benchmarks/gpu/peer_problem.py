@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import Any
 
 from benchmarks.gpu.device_graphs import draw_weights, layer_graph
-from benchmarks.gpu.residual import float64_degrees, float64_residual
-from benchmarks.workloads import ChainShape
+from netspectra.bindings.bench.residual import float64_degrees, float64_residual
+from netspectra.bindings.bench.workloads import ChainShape
 
 __all__ = ["PEER_K", "PEER_SHAPE", "PEER_TOL", "PeerProblem"]
 

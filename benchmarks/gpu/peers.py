@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 import netspectra as ns
-from benchmarks.accuracy import RESIDUAL_LIMIT
 from benchmarks.gpu.bench import Bench
 from benchmarks.gpu.peer_problem import PeerProblem
+from netspectra.bindings.bench.accuracy import RESIDUAL_LIMIT
 
 __all__ = ["cupyx_solvers", "jax_solvers", "measure_peers", "our_solver", "run", "torch_solvers"]
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 import netspectra as ns
-from benchmarks.accuracy import RESIDUAL_LIMIT
 from benchmarks.gpu.bench import Bench
 from benchmarks.gpu.device_graphs import Shape, draw_weights, layer_graph
 from benchmarks.gpu.memory import PeakMemory
-from benchmarks.gpu.residual import float64_residual
+from netspectra.bindings.bench.accuracy import RESIDUAL_LIMIT
+from netspectra.bindings.bench.residual import float64_residual
 from netspectra.kernels.weights import DenseWeights
 from netspectra.spectrum.plan import block_width
 

@@ -46,7 +46,7 @@ def _on_device(measure: Callable[[Bench], None]) -> Callable[..., None]:
 def _ensemble(name: str) -> Callable[..., None]:
     def measure(bench: Bench) -> None:
         from benchmarks.gpu.ensembles import measure_ensemble
-        from benchmarks.workloads import VGG16, WORKLOADS
+        from netspectra.bindings.bench.workloads import VGG16, WORKLOADS
 
         workload: Any = VGG16 if name == "W2" else WORKLOADS[name]
         counts = (100, 40) if bench.quick else (1000, 100 if name == "W2" else 200)
@@ -57,7 +57,7 @@ def _ensemble(name: str) -> Callable[..., None]:
 
 def _deep(bench: Bench) -> None:
     from benchmarks.gpu.single_graphs import measure_single
-    from benchmarks.workloads import DEEP, ChainShape
+    from netspectra.bindings.bench.workloads import DEEP, ChainShape
 
     shape = ChainShape(16, 1024) if bench.quick else DEEP
     title = f"W3: {shape.n_layers} layers of {shape.width:,}, float32"
@@ -66,7 +66,7 @@ def _deep(bench: Bench) -> None:
 
 def _language_model(bench: Bench) -> None:
     from benchmarks.gpu.single_graphs import measure_single
-    from benchmarks.workloads import LANGUAGE_MODEL, LanguageModelShape
+    from netspectra.bindings.bench.workloads import LANGUAGE_MODEL, LanguageModelShape
 
     shape = LanguageModelShape(n_blocks=2) if bench.quick else LANGUAGE_MODEL
     title = f"W4: language model of {shape.n_blocks} blocks, bfloat16"

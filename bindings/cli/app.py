@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from netspectra.bindings.cli.bench import run_bench
 from netspectra.bindings.cli.clusterability import run_test
 from netspectra.bindings.cli.demo import run_demo
 from netspectra.bindings.cli.inspection import run_inspect
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.command("test")(run_test)
 app.command("inspect")(run_inspect)
 app.command("demo")(run_demo)
+app.command("bench")(run_bench)
 
 
 def _show_version(wanted: bool) -> None:

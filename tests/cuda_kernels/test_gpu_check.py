@@ -21,10 +21,10 @@ if str(ROOT) not in sys.path:
 from benchmarks.gpu import density, device_graphs, ensembles, peers  # noqa: E402
 from benchmarks.gpu.bench import host_bench  # noqa: E402
 from benchmarks.gpu.peer_problem import PeerProblem  # noqa: E402
-from benchmarks.gpu.residual import float64_residual  # noqa: E402
 from benchmarks.gpu.single_graphs import measure_single  # noqa: E402
 from benchmarks.gpu.timing import HostClock, repeat  # noqa: E402
-from benchmarks.workloads import (  # noqa: E402
+from netspectra.bindings.bench.residual import float64_residual  # noqa: E402
+from netspectra.bindings.bench.workloads import (  # noqa: E402
     DEEP,
     LANGUAGE_MODEL,
     VGG16,

@@ -2,7 +2,7 @@
 
 For each of the two networks in ``bindings/data`` the file holds the n-cuts of
 200 shuffled networks and those of the network itself under 5 random states,
-all computed by ``benchmarks/official_pipeline.py`` with scikit-learn. The tests
+all computed by ``netspectra.bindings.bench.official_pipeline`` with scikit-learn. The tests
 compare the distribution that netspectra samples with it.
 
 Arrays, float64: ``mnist_mlp_nulls``, ``mnist_mlp_pruned_nulls`` (200,), entry i
@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from threadpoolctl import threadpool_limits
 
-from benchmarks.official_pipeline import official_adjacency, official_clustering, official_null
+from netspectra.bindings.bench.official_pipeline import official_adjacency, official_clustering, official_null
 
 __all__ = ["main", "read_weights"]
 

@@ -7,34 +7,18 @@ left is a difference between the pipelines.
 
 from __future__ import annotations
 
-import importlib.util
-from functools import cache
-from pathlib import Path
-from types import ModuleType
-
 import numpy as np
 from sklearn.cluster import k_means
 from sklearn.manifold import spectral_embedding
 from threadpoolctl import threadpool_limits
 
 import netspectra as ns
+from netspectra.bindings.bench.official_pipeline import official_adjacency, official_ncut
 
-__all__ = ["OUR_SEED", "mean_ncuts", "official_pipeline"]
+__all__ = ["OUR_SEED", "mean_ncuts"]
 
 OUR_SEED, THEIR_SEEDS = 1, range(6)
 K, N_INIT = 12, 25
-
-
-@cache
-def official_pipeline() -> ModuleType:
-    """Import ``benchmarks/official_pipeline.py``, which is in no package."""
-    path = Path(__file__).resolve().parents[2] / "benchmarks" / "official_pipeline.py"
-    spec = importlib.util.spec_from_file_location("official_pipeline", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def mean_ncuts(task: tuple[str, int]) -> tuple[float, float]:
@@ -49,8 +33,7 @@ def mean_ncuts(task: tuple[str, int]) -> tuple[float, float]:
 
 def _peer_ncuts(weights: list[np.ndarray]) -> list[float]:
     """Do what ``SpectralClustering(12, eigen_solver="arpack", affinity="precomputed", n_init=25)`` does, per seed."""
-    official = official_pipeline()
-    adjacency = official.official_adjacency(weights)
+    adjacency = official_adjacency(weights)
     maps = spectral_embedding(adjacency, n_components=K, eigen_solver="arpack", random_state=0, drop_first=False)
     labels = [k_means(maps, K, n_init=N_INIT, random_state=seed)[1] for seed in THEIR_SEEDS]
-    return [official.official_ncut(adjacency, each) for each in labels]
+    return [official_ncut(adjacency, each) for each in labels]

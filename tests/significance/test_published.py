@@ -1,7 +1,7 @@
 """The numbers that the method stands on: scikit-learn's pipeline and the published mean, on the shipped networks.
 
-``tests/reference/official_nulls.npz`` holds null n-cuts made by ``benchmarks/official_pipeline.py`` with NumPy
-permutations; ``make_official_nulls.py`` beside it made the file.
+``tests/reference/official_nulls.npz`` holds null n-cuts made by ``netspectra.bindings.bench.official_pipeline`` with
+NumPy permutations; ``make_official_nulls.py`` beside it made the file.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 from clustering.planted import chain
 from scipy import stats
-from significance.handover import OUR_SEED, mean_ncuts, official_pipeline
+from significance.handover import OUR_SEED, mean_ncuts
 
 import netspectra as ns
+from netspectra.bindings.bench.official_pipeline import official_adjacency, official_clustering
 
 ROOT = Path(__file__).resolve().parents[2]
 NETWORKS = ("mnist-mlp", "mnist-mlp-pruned")
@@ -65,9 +66,8 @@ def test_our_null_networks_score_the_same_in_scikit_learns_pipeline(
 
 def test_the_pipeline_handed_to_is_the_official_one() -> None:
     weights = [np.asarray(block.weights) for block in chain((40, 30, 20), 3).blocks]
-    official = official_pipeline()
-    adjacency = official.official_adjacency(weights)
-    labels, ncut = official.official_clustering(adjacency, 3, 5, 0)
+    adjacency = official_adjacency(weights)
+    labels, ncut = official_clustering(adjacency, 3, 5, 0)
     assert ncut == pytest.approx(ns.ncut(chain((40, 30, 20), 3), labels), rel=1e-12)
 
 

@@ -1,26 +1,24 @@
 """One null network, cut in the stages that the engine runs one after the other."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import netspectra as ns
-from benchmarks.workloads import Workload
+from netspectra.bindings.bench.workloads import ChainWorkload
 from netspectra.clustering import Recipe
 from netspectra.clustering.embedding import embed
 from netspectra.clustering.kmeans import KMeansResult, kmeans
 from netspectra.clustering.ncut import cluster_volumes, ncut_of
 from netspectra.graph.batch import GraphBatch, load_batch
 from netspectra.graph.compact import compact
-from netspectra.kernels import Backend
+from netspectra.kernels import Backend, get_backend
 from netspectra.nulls.model import prepare_null
 from netspectra.significance.replicates import NullOutcome, NullSolver
 from netspectra.spectrum import Solution, plan_solver, solve
-from netspectra.spectrum.operator import BipartiteGram
+from netspectra.spectrum.attempts import reduce
+from netspectra.spectrum.operator import SymmetricOperator
 
 __all__ = ["NullStages", "prepare_stages"]
 
@@ -53,12 +51,16 @@ class NullStages:
         """Permute every block, and sum the new degrees."""
         return self.whole_solver.model.draw(self.backend, [replicate])
 
+    def operator(self, batch: GraphBatch) -> SymmetricOperator:
+        """Return what is solved: G of the bipartite reduction, or S."""
+        return reduce(batch)
+
     def gram(self, batch: GraphBatch) -> Any:
-        """Build the normalized B and ``G = B B^T`` of the bipartite reduction."""
-        return BipartiteGram(batch).dense(self.recipe.solver.dtype)
+        """Build the explicit matrix: the normalized B, and ``G = B B^T``."""
+        return self.operator(batch).dense(self.recipe.solver.dtype)
 
     def eigen(self, gram: Any) -> Any:
-        """Return the largest eigenpairs of G; the solver overwrites its argument, so it gets a copy."""
+        """Return the largest eigenpairs of the explicit matrix, of a copy: the solver overwrites it."""
         return self.backend.largest_eigenpairs(gram.copy(), self.recipe.n_clusters)
 
     def solve(self, batch: GraphBatch, replicate: int) -> Solution:
@@ -86,9 +88,9 @@ class NullStages:
         return [np.asarray(block.values[0]) for block in batch.weights]
 
 
-def prepare_stages(workload: Workload, seed: int = 0) -> NullStages:
+def prepare_stages(workload: ChainWorkload, seed: int = 0) -> NullStages:
     """Settle what all null networks of a workload share, as ``clusterability_test`` does."""
-    backend = ns.get_backend("cpu", n_threads=1)
+    backend = get_backend("cpu", n_threads=1)
     observed = load_batch([workload.graph], backend)
     small = compact(workload.graph, observed.degrees[0]).graph
     observed = load_batch([small], backend)

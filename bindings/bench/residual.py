@@ -1,15 +1,38 @@
-"""Residuals of eigenpairs in float64, from the weights and without netspectra, where the weights are."""
+"""Residuals of eigenpairs in float64, from the weights and without netspectra's operators, where the weights are."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-from benchmarks.gpu.device_graphs import Shape
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["float64_degrees", "float64_residual"]
+from netspectra.bindings.bench.workloads import Shape
+
+__all__ = ["float64_degrees", "float64_residual", "largest_residual"]
 
 PANEL_ELEMENTS = 1 << 25
 """Elements of a block that are in float64 at a time: 256 MB."""
+
+
+def largest_residual(
+    weights: Sequence[NDArray[np.floating[Any]]],
+    eigenvalues: NDArray[np.floating[Any]],
+    vectors: NDArray[np.floating[Any]],
+) -> float:
+    """Largest ``|L x - lambda x|`` over unit eigenvectors of a chain of layers on the host.
+
+    Parameters
+    ----------
+    weights : sequence of (n_in, n_out) arrays
+        A chain of layers.
+    eigenvalues : float array, shape (k,)
+    vectors : float array, shape (n, k)
+        Rows of isolated nodes are zero.
+    """
+    sizes = (weights[0].shape[0], *(weight.shape[1] for weight in weights))
+    return float64_residual(np, _Chain(sizes), list(weights), eigenvalues, vectors)
 
 
 def float64_degrees(lib: Any, shape: Shape, weights: list[Any]) -> Any:
@@ -56,6 +79,19 @@ def float64_residual(lib: Any, shape: Shape, weights: list[Any], eigenvalues: An
             product[there] += panel.T @ Y[here]
     R = X - scale * product - X * lib.asarray(eigenvalues).astype(lib.float64)
     return float(lib.linalg.norm(R, axis=0).max())
+
+
+@dataclass(frozen=True)
+class _Chain:
+    sizes: tuple[int, ...]
+
+    @property
+    def layers(self) -> list[tuple[str, int]]:
+        return [(f"layer {i}", size) for i, size in enumerate(self.sizes)]
+
+    @property
+    def blocks(self) -> list[tuple[int, int]]:
+        return list(pairwise(range(len(self.sizes))))
 
 
 def _absolute(lib: Any, panel: Any) -> Any:

@@ -1,22 +1,20 @@
 """The networks that the benchmarks run on: W1 (dense), W1p (pruned), W2 (channels of VGG-16), and large ones.
 
 W1 and W1p are the two trained networks that ship in the package, 784-256-256-256-256-10, clustered into 12 with 25
-restarts of k-means, as arXiv:2103.03386 does. Both sides of a benchmark get the same weights. The others have the
-shapes of real networks and random weights, which have no modules: the hardest spectra of their size. W3 and W4 are too
-large to be drawn on the host; here are their shapes, and ``benchmarks/gpu/device_graphs.py`` draws them where they are
-used.
+restarts of k-means, as arXiv:2103.03386 does; W5 trains a network of the same layers. Both sides of a benchmark get the
+same weights. The others have the shapes of real networks and random weights, which have no modules: the hardest spectra
+of their size. W3 and W4 are shapes only, drawn where and as large as they are used.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-import netspectra as ns
+from netspectra.graph import LayerGraph
 
 __all__ = [
     "DEEP",
@@ -25,10 +23,13 @@ __all__ = [
     "WIDE_EDGES",
     "WORKLOADS",
     "ChainShape",
+    "ChainWorkload",
     "LanguageModelShape",
     "RandomWorkload",
+    "Shape",
     "Workload",
-    "wide_weights",
+    "normal_weights",
+    "wide_sizes",
 ]
 
 _WIDE_BLOCKS = 5
@@ -59,9 +60,11 @@ class Workload:
     n_init: int = 25
 
     @cached_property
-    def graph(self) -> ns.LayerGraph:
+    def graph(self) -> LayerGraph:
         """The network as a user loads it."""
-        return ns.example_graph(self.network)
+        from netspectra.bindings.examples import example_graph
+
+        return example_graph(self.network)
 
     @cached_property
     def weights(self) -> list[NDArray[np.float32]]:
@@ -102,20 +105,36 @@ class RandomWorkload:
     @cached_property
     def weights(self) -> list[NDArray[np.float32]]:
         """Weight matrices (n_in, n_out), row-major."""
-        rng = np.random.Generator(np.random.PCG64(self.seed))
-        return [rng.standard_normal(shape, dtype=np.float32) for shape in pairwise(self.sizes)]
+        return normal_weights(self.sizes, self.seed)
 
     @cached_property
-    def graph(self) -> ns.LayerGraph:
+    def graph(self) -> LayerGraph:
         """The network as a user builds it."""
-        return ns.LayerGraph.from_weights(self.weights)
+        return LayerGraph.from_weights(self.weights)
 
+
+ChainWorkload: TypeAlias = Workload | RandomWorkload
+"""What the official pipeline and ours are both asked."""
 
 VGG16 = RandomWorkload(
     "W2",
     "W2: channels of VGG-16, 3-64x2-128x2-256x3-512x6",
     (3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512),
 )
+
+
+class Shape(Protocol):
+    """Layers and blocks of a graph."""
+
+    @property
+    def layers(self) -> list[tuple[str, int]]:
+        """Name and size of each layer."""
+        ...
+
+    @property
+    def blocks(self) -> list[tuple[int, int]]:
+        """Source and target layer of each block."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -139,6 +158,16 @@ class ChainShape:
     def blocks(self) -> list[tuple[int, int]]:
         """Source and target layer of each block."""
         return list(pairwise(range(self.n_layers)))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Nodes per layer."""
+        return (self.width,) * self.n_layers
+
+    @property
+    def n_edges(self) -> int:
+        """All blocks are dense."""
+        return (self.n_layers - 1) * self.width**2
 
 
 @dataclass(frozen=True)
@@ -188,15 +217,30 @@ LANGUAGE_MODEL = LanguageModelShape()
 """W4: 6,738,149,376 weights, as a model of 7 billion parameters has them."""
 
 
-def wide_weights(seed: int = 0) -> list[NDArray[np.float32]]:
-    """Draw 5 dense blocks of 6,325 x 6,325 standard normals: 2e8 edges, 800 MB.
+def wide_sizes() -> tuple[int, ...]:
+    """Layers of 5 dense blocks of 6,325 x 6,325: 2e8 edges, 800 MB in float32."""
+    return (_WIDE_SIZE,) * (_WIDE_BLOCKS + 1)
 
-    Nothing larger than one block is ever allocated, so that a measurement of memory may follow.
+
+def normal_weights(sizes: tuple[int, ...], seed: int = 0) -> list[NDArray[np.float32]]:
+    """Draw the blocks of a chain from a standard normal distribution.
+
+    Nothing but the blocks is ever allocated, so that a measurement of memory may follow.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        Nodes per layer.
+    seed : int
+
+    Returns
+    -------
+    list of float32 arrays, shapes (n_in, n_out)
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     weights = []
-    for _ in range(_WIDE_BLOCKS):
-        block = np.empty((_WIDE_SIZE, _WIDE_SIZE), np.float32)
+    for shape in pairwise(sizes):
+        block = np.empty(shape, np.float32)
         rng.standard_normal(out=block, dtype=np.float32)
         weights.append(block)
     return weights

@@ -5,25 +5,24 @@ biases; nodes without edges are removed; scikit-learn's spectral clustering
 labels the nodes; and the score is ``sum_c cut(c) / vol(c)``. A null network
 permutes every weight matrix within itself. netspectra is compared with this
 module in the tests and timed against it in the benchmarks, so nothing in it is
-faster or slower than that pipeline, and it does not import netspectra.
+faster or slower than that pipeline, and nothing of netspectra is used in it.
+scikit-learn is imported where it is called.
 
 Known departures: the denominator of the n-cut has no 1e-8 added, a null network
 uses one seed for its shuffle and its clustering, and the shuffle draws from PCG64.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from sklearn.cluster import SpectralClustering
 
 __all__ = ["official_adjacency", "official_clustering", "official_ncut", "official_null"]
 
-Weights = Sequence[NDArray[np.floating]]
+Weights = Sequence[NDArray[np.floating[Any]]]
 
 
 def official_adjacency(weights: Weights) -> sp.csr_array:
@@ -41,7 +40,7 @@ def official_adjacency(weights: Weights) -> sp.csr_array:
     """
     live = _live_weights(weights)
     n_layers = len(live) + 1
-    blocks: list[list[sp.csr_array | None]] = [[None] * n_layers for _ in range(n_layers)]
+    blocks: list[list[Any]] = [[None] * n_layers for _ in range(n_layers)]
     for i, weight in enumerate(live):
         block = sp.csr_array(np.abs(weight, dtype=np.float64))
         blocks[i][i + 1] = block
@@ -49,7 +48,7 @@ def official_adjacency(weights: Weights) -> sp.csr_array:
     return sp.csr_array(sp.block_array(blocks, format="csr"))
 
 
-def official_ncut(adjacency: sp.csr_array, labels: NDArray[np.integer]) -> float:
+def official_ncut(adjacency: sp.csr_array, labels: NDArray[np.integer[Any]]) -> float:
     """Sum over the clusters of the weight that leaves them by their volume.
 
     Parameters
@@ -93,6 +92,8 @@ def official_clustering(adjacency: sp.csr_array, k: int, n_init: int, seed: int)
     ncut : float
         Score of `labels`, see `official_ncut`.
     """
+    from sklearn.cluster import SpectralClustering
+
     clustering = SpectralClustering(
         n_clusters=k,
         eigen_solver="arpack",
@@ -134,7 +135,7 @@ def official_null(weights: Weights, seed: int, k: int, n_init: int) -> float:
     return ncut
 
 
-def _live_weights(weights: Weights) -> list[NDArray[np.floating]]:
+def _live_weights(weights: Weights) -> list[NDArray[np.floating[Any]]]:
     """Restrict the weight matrices to the nodes that have an edge at all."""
     nonzero = [weight != 0 for weight in weights]
     live = [nonzero[0].any(axis=1)]

@@ -4,8 +4,6 @@ Entering the context starts the processes, imports and runs one clustering in ea
 the null networks alone.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 from collections.abc import Iterable
 from types import TracebackType
@@ -15,10 +13,10 @@ import numpy as np
 import threadpoolctl
 from numpy.typing import NDArray
 
-from benchmarks.official_pipeline import official_null
-from benchmarks.workloads import Workload
+from netspectra.bindings.bench.official_pipeline import official_null
+from netspectra.bindings.bench.workloads import ChainWorkload
 
-__all__ = ["OfficialPool", "PeerSamples"]
+__all__ = ["OfficialPool"]
 
 START_SECONDS = 300.0
 """How long the processes may take to start before that counts as a failure."""
@@ -28,20 +26,20 @@ _task: tuple[list[NDArray[np.float32]], int, int] | None = None
 
 
 class OfficialPool:
-    """Processes that score null networks by :func:`benchmarks.official_pipeline.official_null`.
+    """Processes that score null networks by :func:`netspectra.bindings.bench.official_pipeline.official_null`.
 
     Parameters
     ----------
-    workload : Workload
+    workload : ChainWorkload
     n_processes : int
     """
 
-    def __init__(self, workload: Workload, n_processes: int) -> None:
+    def __init__(self, workload: ChainWorkload, n_processes: int) -> None:
         self._task = (workload.weights, workload.k, workload.n_init)
         self._n_processes = n_processes
         self._pool: Any = None
 
-    def __enter__(self) -> OfficialPool:
+    def __enter__(self) -> "OfficialPool":
         context = multiprocessing.get_context("spawn")
         ready = context.Barrier(self._n_processes + 1)
         self._pool = context.Pool(self._n_processes, _start, (*self._task, ready))
@@ -63,33 +61,20 @@ class OfficialPool:
         return np.array(self._pool.map(_score, seeds, chunksize=1))
 
 
-class PeerSamples:
-    """n-cuts of the official pipeline, scored once per workload: where it is timed, or where they are first needed."""
-
-    def __init__(self, n_nulls: int) -> None:
-        self.seeds = range(n_nulls)
-        self._samples: dict[str, NDArray[np.float64]] = {}
-
-    def keep(self, workload: Workload, ncuts: NDArray[np.float64]) -> None:
-        """Remember what a timed run found."""
-        self._samples[workload.name] = ncuts
-
-    def of(self, workload: Workload, n_processes: int) -> NDArray[np.float64]:
-        """Return the sample of a workload, made now if no timed run has been."""
-        if workload.name not in self._samples:
-            with OfficialPool(workload, n_processes) as pool:
-                self.keep(workload, pool.ncuts(self.seeds))
-        return self._samples[workload.name]
-
-
 def _start(weights: list[NDArray[np.float32]], k: int, n_init: int, ready: Any) -> None:
     global _task  # noqa: PLW0603  (a pool hands its initial arguments to its tasks in no other way)
-    _task = (weights, k, n_init)
-    threadpoolctl.threadpool_limits(limits=1)  # for the life of the process
-    _score(WARM_UP_SEED)
-    if any(pool["num_threads"] != 1 for pool in threadpoolctl.threadpool_info()):
-        msg = "expected one thread per process for BLAS and OpenMP"
-        raise RuntimeError(msg)
+    try:
+        import sklearn.cluster  # noqa: F401  (only libraries that are loaded can be held to one thread)
+
+        _task = (weights, k, n_init)
+        threadpoolctl.threadpool_limits(limits=1)  # for the life of the process
+        _score(WARM_UP_SEED)
+        if any(pool["num_threads"] != 1 for pool in threadpoolctl.threadpool_info()):
+            msg = "expected one thread per process for BLAS and OpenMP"
+            raise RuntimeError(msg)
+    except BaseException:
+        ready.abort()  # or the pool would start processes until its time is over
+        raise
     ready.wait(START_SECONDS)
 
 

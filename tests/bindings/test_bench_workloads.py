@@ -1,0 +1,197 @@
+"""What benchmarks run on, and what they measure at tiny sizes: planted partitions, stages, solvers, growth, memory."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from netspectra.bindings.bench import suites
+from netspectra.bindings.bench.accuracy import RESIDUAL_LIMIT, AccuracyError
+from netspectra.bindings.bench.children import run_child
+from netspectra.bindings.bench.clusterings import clustering_contest
+from netspectra.bindings.bench.contests import OURS, run_contest
+from netspectra.bindings.bench.ensembles import OFFICIAL, EnsembleSizes, measure_ensemble
+from netspectra.bindings.bench.growth import depths_up_to, exponent, grow_clusters, grow_edges, grow_nodes, grow_nulls
+from netspectra.bindings.bench.machine import n_cores
+from netspectra.bindings.bench.planted import PlantedPartition
+from netspectra.bindings.bench.records import Measurement, Record
+from netspectra.bindings.bench.residual import largest_residual
+from netspectra.bindings.bench.solvers import EIGEN_PEERS, compare_solvers, solver_contest
+from netspectra.bindings.bench.stages import StageContests, one_thread
+from netspectra.bindings.bench.workloads import DEEP, RandomWorkload, normal_weights, wide_sizes
+from netspectra.kernels import get_backend
+
+TINY = RandomWorkload("tiny", "tiny: 40-30-20", (40, 30, 20), k=3, n_init=4)
+
+
+def unheard(_: str) -> None:
+    """Take a line of progress."""
+
+
+def test_a_planted_partition_is_what_it_says() -> None:
+    planted = PlantedPartition(4003, seed=3)
+    A, labels = planted.adjacency(), planted.labels
+    assert A.shape == (4000, 4000)
+    assert (A.dtype, A.indices.dtype, A.indptr.dtype) == (np.float32, np.int32, np.int32)
+    assert abs(A - A.T).max() == 0
+    assert A.diagonal().max() == 0
+    assert set(A.data) == {1}
+    assert all(np.all(np.diff(A.indices[a:b]) > 0) for a, b in zip(A.indptr, A.indptr[1:], strict=False))
+    np.testing.assert_array_equal(np.bincount(labels), np.full(8, 500))
+    rows = np.repeat(np.arange(4000), np.diff(A.indptr))
+    inside = np.count_nonzero(labels[rows] == labels[A.indices]) / 4000
+    assert inside == pytest.approx(16, abs=0.4)
+    assert A.nnz / 4000 - inside == pytest.approx(4, abs=0.2)
+
+
+def test_a_planted_partition_does_not_depend_on_the_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netspectra.bindings.bench.planted._ROWS", 300)
+    A = PlantedPartition(1000).adjacency()
+    assert abs(A - A.T).max() == 0
+    assert A.nnz / 1000 == pytest.approx(20, abs=1)
+
+
+def test_drawn_weights_are_those_of_one_generator() -> None:
+    rng = np.random.Generator(np.random.PCG64(5))
+    for block, shape in zip(normal_weights((4, 3, 2), 5), ((4, 3), (3, 2)), strict=True):
+        np.testing.assert_array_equal(block, rng.standard_normal(shape, dtype=np.float32))
+    assert DEEP.n_edges == 1_006_632_960
+    assert len(wide_sizes()) == 6
+
+
+def test_the_residual_of_exact_pairs_is_rounding() -> None:
+    weights = normal_weights((7, 5, 4))
+    A = np.zeros((16, 16))
+    A[:7, 7:12], A[7:12, 12:] = np.abs(weights[0]), np.abs(weights[1])
+    A += A.T
+    scale = 1 / np.sqrt(A.sum(axis=0))
+    values, vectors = np.linalg.eigh(np.eye(16) - scale[:, None] * A * scale)
+    assert largest_residual(weights, values[:3], vectors[:, :3]) < 1e-14
+    assert largest_residual(weights, values[:3] + 0.01, vectors[:, :3]) == pytest.approx(0.01)
+
+
+def test_every_stage_passes_its_checks() -> None:
+    with one_thread():
+        contests = StageContests(TINY)
+        assert {"shuffle", "operator", "eigen", "k-means", "n-cut", "whole null"} <= set(contests.names)
+        for stage in contests.names:
+            found = run_contest(contests.contest(stage), 1)
+            assert found[0].side == OURS
+            assert all(each.median > 0 for each in found)
+
+
+def test_a_wrong_answer_of_a_stage_fails() -> None:
+    contest = StageContests(TINY).contest("n-cut")
+    with pytest.raises(AccuracyError, match="n-cut"):
+        contest.check("peer", contest.sides[OURS]() * 1.01)
+
+
+def test_solvers_work_on_one_operator_to_equal_residual() -> None:
+    weights = normal_weights((96, 80, 64))
+    found = compare_solvers("small", weights, 4, get_backend("cpu", n_threads=1))
+    assert [each.side for each in found] == [OURS, *EIGEN_PEERS]
+    assert all(each.finished and each.figures["residual"] <= RESIDUAL_LIMIT for each in found)
+
+
+def test_a_peer_that_takes_too_long_is_stopped() -> None:
+    weights = normal_weights((96, 80, 64))
+    found = compare_solvers("small", weights, 4, get_backend("cpu", n_threads=1), peer_seconds=0)
+    assert [each.finished for each in found] == [True, False, False]
+    contest = solver_contest("small", weights, 4, get_backend("cpu", n_threads=1), peer_seconds=0)
+    assert contest.sides["SciPy eigsh"]() is None
+
+
+@pytest.mark.requires("sklearn")
+def test_an_ensemble_beside_the_official_pipeline() -> None:
+    found = measure_ensemble(TINY, EnsembleSizes(nulls=6, peer_nulls=4, repeats=2, one_core=False))
+    assert [each.side for each in found] == [OURS, OFFICIAL]
+    assert [len(each.seconds) for each in found] == [2, 2]
+    assert found[1].figures["ks_p"] > 0.01
+    assert found[1].figures["n_ncuts"] == 8
+    assert found[0].unit == "null network"
+
+
+def test_an_ensemble_without_a_peer() -> None:
+    found = measure_ensemble(TINY, EnsembleSizes(nulls=4, peer_nulls=0, repeats=1))
+    assert {(each.side, each.parameters["threads"]) for each in found} == {(OURS, 1), (OURS, n_cores())}
+
+
+@pytest.mark.requires("sklearn")
+def test_a_clustering_beside_sklearn() -> None:
+    with one_thread():
+        found = run_contest(clustering_contest(TINY), 1)
+    assert [each.side for each in found] == [OURS, "scikit-learn", "scikit-learn, one thread"]
+    assert found[0].figures["residual"] <= RESIDUAL_LIMIT
+
+
+@pytest.mark.parametrize("slope", [0.9, 1.0, 1.5])
+def test_the_exponent_of_a_power_is_its_power(slope: float) -> None:
+    sizes = [10, 30, 100, 1000]
+    points = [
+        Measurement(
+            "q", OURS, [0.3 + 2e-3 * n**slope], parameters={"edges": n}, figures={"start_up": 0.3}, axis="edges"
+        )
+        for n in sizes
+    ]
+    assert exponent(points) == pytest.approx(slope, rel=1e-9)
+    assert math.isnan(exponent(points[:1]))
+
+
+def test_growth_is_measured_point_by_point() -> None:
+    nulls = grow_nulls(TINY, [2, 4], unheard)
+    edges = grow_edges(64, [1, 2], unheard, k=3)
+    clusters = grow_clusters(TINY, [2, 3], unheard)
+    nodes = grow_nodes([800], unheard)
+    for points, axis, sizes in (
+        (nulls, "nulls", [2, 4]),
+        (edges, "edges", [4096, 8192]),
+        (clusters, "k", [2, 3]),
+        (nodes, "nodes", [800]),
+    ):
+        assert [point.parameters[axis] for point in points] == sizes
+        assert all(point.axis == axis and point.median > 0 for point in points)
+    assert edges[0].figures["iterations"] == 30
+    assert nodes[0].figures["ari"] > 0.95
+
+
+def test_depths_reach_the_number_of_edges() -> None:
+    assert depths_up_to(1024, 10**9) == [1, 3, 10, 32, 100, 316, 953]
+    assert depths_up_to(1024, 10) == [1]
+
+
+def test_a_child_tells_seconds_and_memory() -> None:
+    found = run_child("cluster_planted", {"nodes": 2000})
+    assert found["finished"]
+    assert found["ari"] > 0.95
+    assert 0 < found["building"] < found["seconds"]
+    if sys.platform == "linux":
+        assert found["peak"] >= found["at_end"] > found["after_import"] > 0
+
+
+def test_a_child_that_takes_too_long_is_ended() -> None:
+    assert run_child("cluster_planted", {"nodes": 2000}, timeout=0.01) == {"finished": False, "seconds": 0.01}
+
+
+def test_a_child_that_fails_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RuntimeError, match=r"\(cluster_planted\) ended with status 1"):
+        run_child("cluster_planted", {"nodes": -8})
+    assert "Error" in capfd.readouterr().err
+
+
+def test_a_failed_check_is_recorded_and_the_run_goes_on(tmp_path: Any) -> None:
+    run = suites.Run(Record({}), unheard, tmp_path / "run.json")
+
+    def wrong() -> None:
+        message = "differs"
+        raise AccuracyError(message)
+
+    run.attempt("first", wrong)
+    run.attempt("second", lambda: run.dense_chain((64, 64), 3, peers=None))
+    found = Record.read(tmp_path / "run.json")
+    assert found.failures == ["first: differs"]
+    assert [each.side for each in found.measurements] == [OURS]
+    assert found.goals == []  # of another size than any goal is about
