@@ -8,6 +8,7 @@ with the ``require`` fixture; where it is absent the test is skipped with the re
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import warnings
 from collections import Counter
@@ -58,6 +59,14 @@ def _nvrtc() -> Any:
         pytest.skip(f"nvrtc: {missing}")
 
 
+def _keras() -> str:
+    """Keras is never imported here: it reads KERAS_BACKEND once. Tests run it in processes of their own."""
+    if importlib.util.find_spec("keras") is None:
+        pytest.skip("keras: not installed")
+    found = next((name for name in ("torch", "jax", "tensorflow") if importlib.util.find_spec(name)), None)
+    return found or pytest.skip("keras: none of its backends torch, jax and tensorflow is installed")
+
+
 def _gpu() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what CUDA's libraries say about themselves is no fault of ours
@@ -75,8 +84,14 @@ CAPABILITIES: dict[str, Callable[[], Any]] = {
     "cxx": _cxx,
     "data": _data_folder,
     "gpu": _gpu,
+    "h5py": _module("h5py"),
     "jax": _module("jax"),
+    "keras": _keras,
+    "matplotlib": _module("matplotlib"),
     "nvrtc": _nvrtc,
+    "onnx": _module("onnx"),
+    "onnxscript": _module("onnxscript"),  # PyTorch's exporter needs it
+    "sklearn": _module("sklearn"),
     "torch": _module("torch"),
 }
 
