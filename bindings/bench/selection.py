@@ -52,7 +52,7 @@ def select(*, quick: bool) -> Selection:
     """Time one null network of W1 and look at the memory, and size a run of about a minute, or of 15 s."""
     W1, W1p = WORKLOADS["W1"], WORKLOADS["W1p"]
     per_null = _seconds_per_null(W1)
-    seconds = 1.0 if quick else 3.0
+    seconds = 0.7 if quick else 3.0
     repeats = 1 if quick else 3
     nulls = _between(seconds / per_null, 4, 1000)
     peer_nulls = _between(2 * seconds / (_PEER_BY_OURS * per_null), 2 * n_cores(), 40)
@@ -64,7 +64,7 @@ def select(*, quick: bool) -> Selection:
         EnsembleSizes(nulls, peer_nulls, repeats, one_core=False),
         stage_seconds=1.5 if quick else 4.0,
         clustering_seconds=1.0 if quick else 3.0,
-        stage_repeats=2 if quick else 5,
+        stage_repeats=1 if quick else 5,
         chain=(width,) * layers,
         nodes=20_000 if quick else 100_000,
         peer_seconds=3.0 if quick else 10.0,
