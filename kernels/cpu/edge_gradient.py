@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from netspectra.kernels.cpu.jit import compiled
-from netspectra.kernels.cpu.panels import contiguous_panels
+from netspectra.kernels.cpu.panels import contiguous_panels, is_plain
 from netspectra.kernels.cpu.workers import run_tasks
 from netspectra.kernels.weights import BlockWeights, CsrWeights
 
@@ -98,7 +98,7 @@ def _dense_member(W: Array, rows: Array, cols: Array, U: Array, V: Array, n_thre
     if W.flags.f_contiguous and not W.flags.c_contiguous:  # along memory: the transpose, ends exchanged
         return _dense_member(W.T, cols, rows, V, U, n_threads).T
     out = np.empty(W.shape, rows.dtype)
-    if W.size <= GROUP_ELEMENTS and W.flags.c_contiguous and W.dtype in _PLAIN:
+    if W.size <= GROUP_ELEMENTS and is_plain(W):
         _dense_gradient(W, rows, cols, U, V, out)
         return out
 
