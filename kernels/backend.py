@@ -6,13 +6,16 @@ Everything that depends on the replicate has a leading axis B. A verb that a bac
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 
 from netspectra.errors import GraphError
 from netspectra.kernels.keys import ShuffleKeys
 from netspectra.kernels.weights import BlockWeights, CsrWeights
+
+if TYPE_CHECKING:
+    from netspectra.kernels.rayleigh_ritz import RitzPairs
 
 __all__ = ["Array", "Backend", "KMeansOutput", "checked_dtype"]
 
@@ -114,7 +117,7 @@ class Backend(Protocol):
         """
         ...
 
-    def cond(self, predicate: Any, if_true: Callable[[S], S], if_false: Callable[[S], S], state: S) -> S:
+    def cond(self, predicate: Any, if_true: Callable[[S], T], if_false: Callable[[S], T], state: S) -> T:
         """``if_true(state) if predicate else if_false(state)``, inside a loop's body too."""
         ...
 
@@ -128,6 +131,17 @@ class Backend(Protocol):
         A backend that cannot look at `cond` without waiting for the device may call `body` a few times more: it must
         leave a state that fulfils `cond` no longer as it is.
         """
+        ...
+
+    def rowwise(self, function: Callable[..., Array], *arrays: Array) -> Array:
+        """``function(*arrays)`` for arrays (B, n, ...) and a function that treats every row, axis 1, alone.
+
+        A backend may call it on panels of rows, so that nothing else of the arrays' size is made.
+        """
+        ...
+
+    def row_sums(self, function: Callable[..., Array], *arrays: Array) -> Array:
+        """The same for a function that adds up over rows: the sum of what it makes of each panel."""
         ...
 
     # -- blocks ------------------------------------------------------------------------------------------------------
@@ -159,6 +173,14 @@ class Backend(Protocol):
         """
         ...
 
+    def degree_scales(self, degrees: Array, dtype: Any) -> tuple[Array, Array]:
+        """``1 / sqrt(d)``, zero where d is, and ``sqrt(d / sum(d))``, for degrees (B, n), in `dtype`."""
+        ...
+
+    def deflated(self, X: Array, unit: Array) -> Array:
+        """X (B, n, c) without its part along unit vectors (B, n), and zero in rows where these are."""
+        ...
+
     def edge_gradient(self, weights: BlockWeights, rows: Array, cols: Array, U: Array, V: Array) -> Array:
         """``sign(w_ij) (rows_i + cols_j - U_i . V_j)`` for every stored weight, in the shape of ``weights.values``.
 
@@ -172,6 +194,24 @@ class Backend(Protocol):
         """Dense ``diag(rows) sum(|W|) diag(cols)``, (B, *shape), in the dtype of `rows` (B, shape[0]).
 
         Each block comes with the row and column of its corner and whether it stands there transposed.
+        """
+        ...
+
+    def scaled_gram(
+        self, blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array, X: Array
+    ) -> tuple[Array, Array]:
+        """``B^T X`` (B, n, c) and ``B B^T X`` (B, m, c) for X (B, m, c), B being the matrix of :meth:`scaled_dense`.
+
+        It is not formed. Blocks that stand in the same columns have the same width, and so of rows.
+        """
+        ...
+
+    def explicit_gram(
+        self, blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array, unit: Array
+    ) -> Array:
+        """``B B^T - 2 unit unit^T``, (B, m, m), B being the matrix of :meth:`scaled_dense`; unit (B, m, 1).
+
+        `unit` is 0 in rows of B without a block.
         """
         ...
 
@@ -209,6 +249,15 @@ class Backend(Protocol):
 
     def eigh(self, A: Array) -> tuple[Array, Array]:
         """All eigenpairs of small symmetric matrices, ascending."""
+        ...
+
+    def rayleigh_ritz(self, bases: "Sequence[Array]", m: int) -> "RitzPairs":
+        """The m largest Ritz pairs of a symmetric A in the basis Q (B, n, c); `bases` is Q, A Q and more of c columns.
+
+        Columns of Q are of about unit length, or zero, and need not be orthogonal. Directions that are dependent to
+        rounding are left out; where fewer than m are left, the last coefficients are zero. A's spectrum is in [-1, 1];
+        what is not finite in ``Q^T A Q`` counts as zero.
+        """
         ...
 
     # -- clustering --------------------------------------------------------------------------------------------------

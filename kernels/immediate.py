@@ -20,10 +20,18 @@ class Immediate:
         """``function(*arguments)``."""
         return function(*arguments)
 
-    def cond(self, predicate: Any, if_true: Callable[[S], S], if_false: Callable[[S], S], state: S) -> S:
+    def cond(self, predicate: Any, if_true: Callable[[S], T], if_false: Callable[[S], T], state: S) -> T:
         """``if_true(state) if predicate else if_false(state)``."""
         return if_true(state) if predicate else if_false(state)
 
     def all_reduce(self, partial: Array) -> Array:
         """`partial`, for it is all there is."""
         return partial
+
+    def rowwise(self, function: Callable[..., Array], *arrays: Array) -> Array:
+        """``function(*arrays)``, all rows at once."""
+        return function(*arrays)
+
+    def row_sums(self, function: Callable[..., Array], *arrays: Array) -> Array:
+        """``function(*arrays)``, all rows at once."""
+        return function(*arrays)

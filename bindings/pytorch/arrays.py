@@ -81,7 +81,7 @@ def to_backend(backend: Backend, tensor: torch.Tensor) -> Any:
     plain = tensor.detach()
     if plain.dtype in (torch.float16, torch.bfloat16):
         plain = plain.float()
-    return backend.asarray(plain.numpy() if plain.device.type == "cpu" else plain)
+    return backend.asarray(plain.numpy() if plain.is_cpu else plain)
 
 
 def from_backend(array: Any) -> torch.Tensor:

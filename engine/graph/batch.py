@@ -102,23 +102,23 @@ class GraphBatch:
         return self.backend.xp.sum(self.degrees, axis=1)
 
     def inverse_sqrt_degrees(self, dtype: Any) -> Array:
-        """``1 / sqrt(d)``, zero for isolated nodes, (B, n); made once per dtype, for every product asks for it."""
-        made = self._scales.get(dtype)
-        if made is None:
-            xp = self.backend.xp
-            safe = xp.where(self.live, self.degrees, xp.ones_like(self.degrees))
-            scale = xp.where(self.live, 1.0 / xp.sqrt(safe), xp.zeros_like(safe))
-            made = self._scales[dtype] = xp.astype(scale, dtype)
-        return made
-
-    @cached_property
-    def _scales(self) -> dict[Any, Array]:
-        return {}
+        """``1 / sqrt(d)``, zero for isolated nodes, (B, n)."""
+        return self._degree_scales(dtype)[0]
 
     def trivial_vector(self, dtype: Any) -> Array:
         """Exact null vector of every normalized Laplacian, ``sqrt(d / vol)``, (B, n)."""
-        xp = self.backend.xp
-        return xp.astype(xp.sqrt(self.degrees / self.volume[:, None]), dtype)
+        return self._degree_scales(dtype)[1]
+
+    def _degree_scales(self, dtype: Any) -> tuple[Array, Array]:
+        """Made once per dtype, for every product asks for them."""
+        made = self._scales.get(dtype)
+        if made is None:
+            made = self._scales[dtype] = self.backend.degree_scales(self.degrees, dtype)
+        return made
+
+    @cached_property
+    def _scales(self) -> dict[Any, tuple[Array, Array]]:
+        return {}
 
     def member(self, index: int) -> "GraphBatch":
         """Batch of one member."""
@@ -149,7 +149,8 @@ def make_batch(
     """Batch from weights that are on the backend already; computes the degrees."""
     xp = backend.xp
     parts: list[Any] = [None] * len(structure.sizes)
-    for ends, block in zip(structure.ends, weights, strict=True):
+    # From the last block: the first, with which products begin, are then still in the cache.
+    for ends, block in zip(reversed(structure.ends), reversed(weights), strict=True):
         for layer, degrees in zip(ends, backend.block_degrees(block), strict=True):
             parts[layer] = degrees if parts[layer] is None else parts[layer] + degrees
     for layer, size in enumerate(structure.sizes):

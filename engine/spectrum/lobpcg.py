@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from netspectra.kernels.backend import Array, Backend
-from netspectra.spectrum.orthonormal import orthonormalize, projected
+from netspectra.spectrum.orthonormal import combined, orthonormalize, side_by_side, symmetric
 
 __all__ = ["LobpcgState", "lobpcg"]
 
@@ -108,47 +108,56 @@ class _Step:
         self.n_wanted, self.tolerance, self.maxiter = n_wanted, tolerance, maxiter
 
     def __call__(self, s: LobpcgState) -> LobpcgState:
-        xp = self.backend.xp
+        xp, backend = self.backend.xp, self.backend
         within = s.iteration < self.maxiter  # a backend may step beyond the end, see Backend.while_loop
-        R = s.AX - s.X * s.values[:, None, :]
-        relative = xp.sqrt(xp.sum(R * R, axis=1)) / self.tolerance(s.values)
+        theta = s.values[:, None, :]
+        squares = backend.row_sums(lambda ax, x: xp.sum((ax - x * theta) ** 2, axis=1), s.AX, s.X)
+        relative = xp.sqrt(squares) / self.tolerance(s.values)
         error = xp.max(relative[:, : self.n_wanted], axis=1)
         better = (error < s.best_error) & within
-        best = xp.where(better[:, None, None], s.X, s.best)
-        best_values = xp.where(better[:, None], s.values, s.best_values)
+        best, best_values = self.chosen(better, (s.X, s.values), (s.best, s.best_values))
         best_error = xp.where(better, error, s.best_error)
         best_iteration = xp.where(better, xp.full_like(s.best_iteration, s.iteration), s.best_iteration)
         done = (best_error <= 1) | (s.iteration - best_iteration > STALLED_AFTER)
         active = ~done & within
-        X, AX, P, AP, values = self.advance(s, R * xp.astype(relative > SETTLED, R.dtype)[:, None, :])
-        keep = active[:, None, None]
+        old = s.X, s.AX, s.P, s.AP, s.values
+
+        def advanced(old: tuple[Array, ...]) -> tuple[Array, ...]:
+            unsettled = xp.astype(relative > SETTLED, s.X.dtype)[:, None, :]
+            R = backend.rowwise(lambda ax, x: (ax - x * theta) * unsettled, s.AX, s.X)
+            return self.chosen(active, self.advance(s, R), old)
+
+        X, AX, P, AP, values = backend.cond(xp.any(active), advanced, lambda old: old, old)
+        n_iterations = s.n_iterations + xp.astype(active, xp.int32)
         return LobpcgState(
-            xp.where(keep, X, s.X),
-            xp.where(keep, AX, s.AX),
-            xp.where(keep, P, s.P),
-            xp.where(keep, AP, s.AP),
-            xp.where(active[:, None], values, s.values),
-            best,
-            best_values,
-            best_error,
-            best_iteration,
-            s.iteration + 1,
-            s.n_iterations + xp.astype(active, xp.int32),
-            done,
+            X, AX, P, AP, values, best, best_values, best_error, best_iteration, s.iteration + 1, n_iterations, done
         )
+
+    def chosen(self, mask: Array, new: tuple[Array, ...], old: tuple[Array, ...]) -> tuple[Array, ...]:
+        """`new` for the members of `mask`, `old` for the others; not copied where they are all or none."""
+        xp, cond = self.backend.xp, self.backend.cond
+
+        def mixed(both: tuple[tuple[Array, ...], ...]) -> tuple[Array, ...]:
+            masks = (xp.reshape(mask, (-1, *(1,) * (a.ndim - 1))) for a in new)
+            return tuple(xp.where(m, a, b) for m, a, b in zip(masks, *both, strict=True))
+
+        def some(both: tuple[tuple[Array, ...], ...]) -> tuple[Array, ...]:
+            return cond(xp.any(mask), mixed, lambda both: both[1], both)
+
+        return cond(xp.all(mask), lambda both: both[0], some, (new, old))
 
     def advance(self, s: LobpcgState, R: Array) -> tuple[Array, ...]:
         """Rayleigh-Ritz on [X P W], W the new directions; returns X, AX, P, AP and the Ritz values."""
         xp, backend, m = self.backend.xp, self.backend, s.X.shape[2]
         W = orthonormalize(backend, R, self.deflated, s.X, s.P)
-        Q = xp.concat([s.X, s.P, W], axis=2)
-        AQ = xp.concat([s.AX, s.AP, self.apply(W)], axis=2)
+        Q, AQ = (s.X, s.P, W), (s.AX, s.AP, self.apply(W))
         C, values = self.ritz_coefficients(Q, AQ, m)
         # New P: the part of the new X that lies in [P W], made orthonormal to the new X in coefficient space. C has no
         # part in the zero columns of Q; neither has D, or else P would not be orthonormal.
         outside = xp.concat([xp.zeros_like(C[:, :m, :]), C[:, m:, :]], axis=1)
         D = orthonormalize(backend, outside, C)
-        X, P, AX, AP = xp.matmul(Q, C), xp.matmul(Q, D), xp.matmul(AQ, C), xp.matmul(AQ, D)
+        X, AX = combined(backend, C, *Q), combined(backend, C, *AQ)
+        P, AP = combined(backend, D, *Q), combined(backend, D, *AQ)
         due = (s.iteration + 1) % REFRESH_EVERY == 0
         return backend.cond(due, self.refreshed, lambda state: state, (X, AX, P, AP, values))
 
@@ -162,17 +171,25 @@ class _Step:
 
     def rayleigh_ritz(self, Q: Array, AQ: Array) -> tuple[Array, Array, Array]:
         """Ritz vectors of a block, their products, and values, descending."""
-        C, values = self.ritz_coefficients(Q, AQ, Q.shape[2])
-        return self.backend.xp.matmul(Q, C), self.backend.xp.matmul(AQ, C), values
+        C, values = self.ritz_coefficients((Q,), (AQ,), Q.shape[2])
+        return combined(self.backend, C, Q), combined(self.backend, C, AQ), values
 
-    def ritz_coefficients(self, Q: Array, AQ: Array, m: int) -> tuple[Array, Array]:
-        """Coefficients (B, q, m) and values (B, m) of the m largest Ritz pairs in the basis Q with zero columns."""
-        xp = self.backend.xp
-        H = projected(self.backend, Q, AQ)
-        filled = xp.astype(xp.sum(Q * Q, axis=1) > 0.5, Q.dtype)
+    def ritz_coefficients(self, Q: tuple[Array, ...], AQ: tuple[Array, ...], m: int) -> tuple[Array, Array]:
+        """Coefficients (B, q, m) and values (B, m) of the m largest Ritz pairs in the basis [Q] with zero columns."""
+        xp, backend, parts = self.backend.xp, self.backend, len(Q)
+
+        def gram(*both: Array) -> Array:
+            basis, images = side_by_side(backend, *both[:parts]), side_by_side(backend, *both[parts:])
+            return xp.matmul(xp.matrix_transpose(basis), images)
+
+        def squares(*basis: Array) -> Array:
+            return xp.concat([xp.sum(part * part, axis=1) for part in basis], axis=1)
+
+        H = symmetric(backend, backend.row_sums(gram, *Q, *AQ))
+        filled = xp.astype(backend.row_sums(squares, *Q) > 0.5, H.dtype)
         # Never chosen, for the spectrum is >= -1; and not much farther, or a float32 eigh loses digits: with 4 instead
         # LOBPCG took two to four times as many iterations on JAX.
-        H = H - 1.25 * (1 - filled)[:, :, None] * xp.eye(Q.shape[2], dtype=Q.dtype)
-        values, vectors = self.backend.eigh(H)
-        C = vectors[:, :, Q.shape[2] - m :] * filled[:, :, None]
-        return xp.flip(C, axis=2), xp.flip(values[:, Q.shape[2] - m :], axis=1)
+        H = H - 1.25 * (1 - filled)[:, :, None] * xp.eye(H.shape[1], dtype=H.dtype)
+        values, vectors = backend.eigh(H)
+        C = vectors[:, :, H.shape[1] - m :] * filled[:, :, None]
+        return xp.flip(C, axis=2), xp.flip(values[:, H.shape[1] - m :], axis=1)

@@ -147,22 +147,23 @@ class BipartiteGram:
 
     def dense(self, dtype: Any) -> Array:
         """``G`` with the trivial eigenvalue 1 moved to -1 (at 0 it would mix with the small ones that are wanted)."""
-        xp, B, trivial = self.batch.backend.xp, self.dense_block(dtype), self.trivial(dtype)
-        return xp.matmul(B, xp.matrix_transpose(B)) - xp.matmul(2 * trivial, xp.matrix_transpose(trivial))
+        return self.batch.backend.explicit_gram(*self._placed(dtype), self.trivial(dtype))
 
     def dense_block(self, dtype: Any) -> Array:
         """``B``, (B, n_small, n_large)."""
-        structure = self.batch.structure
+        shape = (self.size, self.batch.structure.n_nodes - self.size)
+        return self.batch.backend.scaled_dense(shape, *self._placed(dtype))
+
+    def _placed(self, dtype: Any) -> tuple[list[tuple[BlockWeights, int, int, bool]], Array, Array]:
+        """The blocks with their places in B, and what its rows and columns are scaled by."""
+        structure, corners = self.batch.structure, []
         rows, cols = self._starts(self.small), self._starts(self.large)
-        corners: list[tuple[BlockWeights, int, int, bool]] = []
         for (source, target), block in zip(structure.ends, self.batch.weights, strict=True):
             if source in rows:
                 corners.append((block, rows[source], cols[target], False))
             else:
                 corners.append((block, rows[target], cols[source], True))
-        shape = (self.size, structure.n_nodes - self.size)
-        scales = self._scale(self.small, dtype), self._scale(self.large, dtype)
-        return self.batch.backend.scaled_dense(shape, corners, *scales)
+        return corners, self._scale(self.small, dtype), self._scale(self.large, dtype)
 
     def trivial(self, dtype: Any) -> Array:
         """``sqrt(2 d / vol)`` on the smaller side, (B, size, 1): its singular value is 1."""

@@ -5,35 +5,52 @@ Sci. Comput. 23, 2002): one Gram matrix and one small ``eigh`` per pass, no fail
 directions that are numerically dependent become *zero columns* instead of being dropped, so that shapes stay fixed.
 """
 
-from typing import Any
-
 from netspectra.kernels.backend import Array, Backend
 
-__all__ = ["inner", "orthonormalize", "project_out", "projected"]
+__all__ = ["combined", "inner", "orthonormalize", "project_out", "projected", "side_by_side", "symmetric"]
 
 
 def inner(backend: Backend, X: Array, Y: Array) -> Array:
     """``X^T Y`` per member: (B, n, p), (B, n, q) -> (B, p, q)."""
-    return backend.xp.matmul(backend.xp.matrix_transpose(X), Y)
+    return backend.row_sums(lambda x, y: _times(backend, x, y), X, Y)
+
+
+def side_by_side(backend: Backend, *parts: Array) -> Array:
+    """Columns of several blocks beside one another."""
+    return parts[0] if len(parts) == 1 else backend.xp.concat(parts, axis=2)
 
 
 def projected(backend: Backend, X: Array, AX: Array) -> Array:
-    """``X^T A X``, symmetric; what is not finite becomes zero.
+    """``X^T A X``, made :func:`symmetric`."""
+    return symmetric(backend, inner(backend, X, AX))
+
+
+def symmetric(backend: Backend, H: Array) -> Array:
+    """A Gram matrix made symmetric; what is not finite becomes zero.
 
     LAPACK must not see a NaN, which in a batch would end the other members too. The residual of such a member is not
     finite either, and so flags it.
     """
     xp = backend.xp
-    H = inner(backend, X, AX)
     H = (H + xp.matrix_transpose(H)) / 2
     return xp.where(xp.isfinite(H), H, xp.zeros_like(H))
 
 
+def combined(backend: Backend, C: Array, *parts: Array) -> Array:
+    """``[parts] C``: (B, n, p) for coefficients C (B, sum of the parts' columns, p)."""
+    return backend.rowwise(lambda *p: backend.xp.matmul(side_by_side(backend, *p), C), *parts)
+
+
 def project_out(backend: Backend, X: Array, *bases: Array) -> Array:
-    """Remove from X (B, n, c) its components along orthonormal `bases`, twice ("twice is enough", W. Kahan)."""
+    """Remove from X (B, n, c) its components along orthonormal `bases`, twice ("twice is enough", W. Kahan).
+
+    The bases are orthonormal together, so all are removed at once.
+    """
+    if not bases:
+        return X
     for _ in range(2):
-        for Q in bases:
-            X = X - backend.xp.matmul(Q, inner(backend, Q, X))
+        C = backend.row_sums(lambda x, *q: _times(backend, side_by_side(backend, *q), x), X, *bases)
+        X = backend.rowwise(lambda x, *q, C=C: x - backend.xp.matmul(side_by_side(backend, *q), C), X, *bases)
     return X
 
 
@@ -41,27 +58,37 @@ def orthonormalize(backend: Backend, X: Array, *bases: Array) -> Array:
     """Orthonormal basis of the part of X (B, n, c) that is orthogonal to `bases`; dependent columns become zero."""
     xp = backend.xp
     epsilon = float(xp.finfo(X.dtype).eps)
-    X = _unit_columns(xp, X, tiny=float(xp.finfo(X.dtype).smallest_normal) ** 0.5)
+    X, before = _unit_columns(backend, X, _norms(backend, X), float(xp.finfo(X.dtype).smallest_normal) ** 0.5)
     for sweep in range(2):
-        before = X
         X = project_out(backend, X, *bases)
         # What is left of a column that lay in the span of the bases is rounding noise: drop it.
-        kept = _norms(xp, X) > 100 * epsilon * _norms(xp, before)
-        X = _unit_columns(xp, xp.where(kept, X, xp.zeros_like(X)), tiny=epsilon)
+        norms = _norms(backend, X)
+        X, _ = _unit_columns(backend, X, xp.where(norms > 100 * epsilon * before, norms, xp.zeros_like(norms)), epsilon)
         values, vectors = backend.eigh(inner(backend, X, X))
         top = values[:, -1:]
         keep = (values > 10 * X.shape[2] * epsilon * top) & (values > 0) if sweep == 0 else values > 0.5
         safe = xp.where(keep, values, xp.ones_like(values))
         scale = xp.where(keep, 1.0 / xp.sqrt(safe), xp.zeros_like(values))
-        X = xp.matmul(X, vectors * scale[:, None, :])
+        X, before = combined(backend, vectors * scale[:, None, :], X), xp.ones_like(norms)
     return X
 
 
-def _norms(xp: Any, X: Array) -> Array:
-    return xp.sqrt(xp.sum(X * X, axis=1, keepdims=True))
+def _times(backend: Backend, X: Array, Y: Array) -> Array:
+    return backend.xp.matmul(backend.xp.matrix_transpose(X), Y)
 
 
-def _unit_columns(xp: Any, X: Array, tiny: float) -> Array:
-    norms = _norms(xp, X)
+def _norms(backend: Backend, X: Array) -> Array:
+    """Lengths of the columns, (B, 1, c)."""
+    xp = backend.xp
+    return xp.sqrt(backend.row_sums(lambda x: xp.sum(x * x, axis=1, keepdims=True), X))
+
+
+def _unit_columns(backend: Backend, X: Array, norms: Array, tiny: float) -> tuple[Array, Array]:
+    """Columns made unit vectors, or zero where their `norms` are tiny or not finite; and which are which (1, 0)."""
+    xp = backend.xp
     nonzero = (norms > tiny) & xp.isfinite(norms)
-    return xp.where(nonzero, X / xp.where(nonzero, norms, xp.ones_like(norms)), xp.zeros_like(X))
+    lengths = xp.where(nonzero, norms, xp.ones_like(norms))
+    return (
+        backend.rowwise(lambda x: xp.where(nonzero, x / lengths, xp.zeros_like(x)), X),
+        xp.astype(nonzero, X.dtype),
+    )

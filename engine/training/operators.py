@@ -1,17 +1,17 @@
 """The operators that tracking multiplies with: those of :mod:`netspectra.spectrum.operator`, for blocks of few vectors.
 
 In a step of training one product stands beside the forward and backward pass of a network, and what is prepared for it
-counts. So scales are cut by layer once, both images of a vector come out of one call, and the layers of the larger side
-are done one after the other, so that the weights are read from memory once.
+counts. So scales are cut by side once, where things stand is worked out once per structure, and both images of a vector
+come out of one call.
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
-from itertools import pairwise
-from typing import Any, NamedTuple, Protocol
+from itertools import accumulate
+from typing import Any, Protocol
 
 from netspectra.graph.batch import GraphBatch, Structure
 from netspectra.kernels.backend import Array
+from netspectra.spectrum.operator import NormalizedAdjacency
 
 __all__ = ["FullOperator", "ReducedOperator", "TrackedOperator", "at_least"]
 
@@ -24,14 +24,11 @@ class TrackedOperator(Protocol):
 
     Attributes
     ----------
-    trivial : array, shape (B, size, 1)
-        Unit vector of the trivial eigenpair.
-    mask : array, shape (B, size, 1)
-        One for live nodes, zero for isolated ones.
+    trivial : array, shape (B, size)
+        Unit vector of the trivial eigenpair; zero for isolated nodes.
     """
 
     trivial: Array
-    mask: Array
 
     def images(self, X: Array) -> tuple[Array, Array]:
         """What :meth:`unit_vectors` wants beside X, and ``A X``, for X (B, size, c)."""
@@ -52,65 +49,49 @@ class TrackedOperator(Protocol):
 
 def at_least(xp: Any, values: Array, low: float) -> Array:
     """``max(values, low)``: the namespace's own clip takes longer than the small algebra around it."""
-    return xp.maximum(values, xp.full_like(values, low))
-
-
-class _Passage(NamedTuple):
-    """One block on the way to a layer: its number, whether transposed, the layer it comes from."""
-
-    number: int
-    transposed: bool
-    near: int
+    result: Array = xp.maximum(values, low)
+    return result
 
 
 @lru_cache(maxsize=256)
-def _passages(structure: Structure, here: tuple[int, ...], there: int) -> tuple[_Passage, ...]:
-    """Blocks that join the layer `there` to layers of `here`."""
+def _runs(structure: Structure, layers: tuple[int, ...]) -> tuple[slice, ...]:
+    """Nodes of some layers, ascending, as few slices as possible."""
+    runs: list[slice] = []
+    for layer in layers:
+        here = structure.layer_slice(layer)
+        joins = bool(runs) and runs[-1].stop == here.start
+        runs.append(slice(runs.pop().start, here.stop) if joins else here)
+    return tuple(runs)
+
+
+def _gathered(xp: Any, values: Array, runs: tuple[slice, ...]) -> Array:
+    """Values per node (B, n) of some runs of nodes, one after the other."""
+    return values[:, runs[0]] if len(runs) == 1 else xp.concat([values[:, run] for run in runs], axis=1)
+
+
+@lru_cache(maxsize=256)
+def _corners(structure: Structure) -> tuple[tuple[int, int, bool], ...]:
+    """Row and column of every block in the matrix between the two sides, and whether it is transposed there."""
+    assert structure.sides is not None
+    starts: dict[int, int] = {}
+    for side in structure.sides:
+        ends = accumulate((structure.sizes[layer] for layer in side), initial=0)
+        starts.update(zip(side, ends, strict=False))
     found = []
-    for number, (source, target) in enumerate(structure.ends):
-        for near, far in ((source, target), (target, source)):
-            if near in here and far == there:
-                found.append(_Passage(number, near == source, near))
+    for source, target in structure.ends:
+        transposed = source not in structure.sides[0]
+        row, col = (target, source) if transposed else (source, target)
+        found.append((starts[row], starts[col], transposed))
     return tuple(found)
 
 
-class _Products:
-    """Products of a batch's blocks with skinny matrices, layer by layer."""
-
-    def __init__(self, batch: GraphBatch) -> None:
-        self.batch, self.xp = batch, batch.backend.xp
-
-    def into(self, there: int, here: tuple[int, ...], X: Sequence[Array]) -> Array:
-        """``|W|`` into the layer `there` from the layers `here`, whose rows X has, by layer."""
-        total: Any = None
-        for number, transposed, near in _passages(self.batch.structure, here, there):
-            part = self.product(number, X[here.index(near)], transposed)
-            total = part if total is None else total + part
-        if total is None:
-            like = X[0]
-            return self.xp.zeros((like.shape[0], self.batch.structure.sizes[there], like.shape[2]), dtype=like.dtype)
-        return total
-
-    def product(self, number: int, x: Array, transposed: bool) -> Array:
-        """``|W|`` or its transpose times x."""
-        block, multiply = self.batch.weights[number], self.batch.backend.block_product
-        return multiply(block, x, None)[1] if transposed else multiply(block, None, x)[0]
-
-    def gathered(self, values: Array, layers: tuple[int, ...]) -> Array:
-        """Values per node (B, n) of some layers, one after the other, (B, size, 1)."""
-        slices = [values[:, self.batch.structure.layer_slice(layer)] for layer in layers]
-        return self.xp.concat(slices, axis=1)[:, :, None]
-
-    def split(self, X: Array, layers: tuple[int, ...]) -> list[Array]:
-        """Rows of X by layer."""
-        return [X[:, first:last, :] for first, last in _bounds(self.batch.structure, layers)]
-
-
-@lru_cache(maxsize=256)
-def _bounds(structure: Structure, layers: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-    """First and last row of each of some layers, one after the other."""
-    ends = [sum(structure.sizes[i] for i in layers[:k]) for k in range(len(layers) + 1)]
-    return tuple(pairwise(ends))
+def _cut(values: Array, runs: tuple[slice, ...]) -> dict[int, Array]:
+    """Runs of nodes, by their first, of values (B, size, c) that have one after the other."""
+    parts, end = {}, 0
+    for run in runs:
+        first, end = end, end + run.stop - run.start
+        parts[run.start] = values[:, first:end, :]
+    return parts
 
 
 class ReducedOperator:
@@ -118,33 +99,17 @@ class ReducedOperator:
 
     def __init__(self, batch: GraphBatch, dtype: Any) -> None:
         assert batch.structure.sides is not None
-        self.xp, self._products = batch.backend.xp, _Products(batch)
-        self._small, self._large = batch.structure.sides
-        gathered, scale = self._products.gathered, batch.inverse_sqrt_degrees(dtype)
-        self._small_scale, self._large_scale = gathered(scale, self._small), gathered(scale, self._large)
-        self.trivial = 2**0.5 * gathered(batch.trivial_vector(dtype), self._small)
-        self.mask = self.xp.astype(self.trivial > 0, dtype)
+        self.xp, self._backend = batch.backend.xp, batch.backend
+        self._small, self._large = (_runs(batch.structure, side) for side in batch.structure.sides)
+        scale = batch.inverse_sqrt_degrees(dtype)
+        self._small_scale, self._large_scale = (_gathered(self.xp, scale, runs) for runs in (self._small, self._large))
+        self.trivial = 2**0.5 * _gathered(self.xp, batch.trivial_vector(dtype), self._small)
+        corners = _corners(batch.structure)
+        self._blocks = [(block, *corner) for block, corner in zip(batch.weights, corners, strict=True)]
 
     def images(self, X: Array) -> tuple[Array, Array]:
-        """``B^T X`` and ``G X``.
-
-        The layers of the larger side come one after the other, so that both products find its weights in the cache.
-        """
-        products, small, large = self._products, self._small, self._large
-        parts, scales = products.split(X * self._small_scale, small), products.split(self._large_scale, large)
-        Y, totals = [], dict.fromkeys(small)
-        for layer, scale in zip(large, scales, strict=True):
-            y = products.into(layer, small, parts) * scale
-            Y.append(y)
-            y = y * scale
-            for number, transposed, near in _passages(products.batch.structure, small, layer):
-                z = products.product(number, y, not transposed)
-                totals[near] = z if totals[near] is None else totals[near] + z
-        GX = [
-            self.xp.zeros_like(part) if total is None else total
-            for part, total in zip(parts, totals.values(), strict=True)
-        ]
-        return self.xp.concat(Y, axis=1), self.xp.concat(GX, axis=1) * self._small_scale
+        """``B^T X`` and ``G X``."""
+        return self._backend.scaled_gram(self._blocks, self._small_scale, self._large_scale, X)
 
     def powered(self, X: Array, AX: Array, theta: Array) -> Array:
         """``G X``, shifted by so little that it matters where a singular value is zero only."""
@@ -157,12 +122,10 @@ class ReducedOperator:
 
     def unit_vectors(self, X: Array, Y: Array, theta: Array) -> tuple[Array, Array]:
         """``(x; B^T x / sigma)``, made a unit vector, and sigma."""
-        xp, sigma, products = self.xp, self._sigma(theta), self._products
+        xp, sigma = self.xp, self._sigma(theta)
         length = xp.sqrt(1.0 + at_least(xp, theta, 0.0) / (sigma * sigma))
-        parts: dict[int, Array] = {}
-        for values, layers in ((X / length[:, None, :], self._small), (Y / (sigma * length)[:, None, :], self._large)):
-            parts.update(zip(layers, products.split(values, layers), strict=True))
-        return xp.concat([parts[layer] for layer in sorted(parts)], axis=1), sigma
+        parts = _cut(X / length[:, None, :], self._small) | _cut(Y / (sigma * length)[:, None, :], self._large)
+        return xp.concat([parts[first] for first in sorted(parts)], axis=1), sigma
 
     def _sigma(self, theta: Array) -> Array:
         return self.xp.sqrt(at_least(self.xp, theta, self._floor(theta) ** 2))
@@ -175,18 +138,13 @@ class FullOperator:
     """``S = D^-1/2 A D^-1/2`` on all nodes."""
 
     def __init__(self, batch: GraphBatch, dtype: Any) -> None:
-        self.xp, self._products = batch.backend.xp, _Products(batch)
-        self._layers = tuple(range(len(batch.structure.sizes)))
-        self._scale = batch.inverse_sqrt_degrees(dtype)[:, :, None]
-        self.trivial = batch.trivial_vector(dtype)[:, :, None]
-        self.mask = self.xp.astype(self.trivial > 0, dtype)
+        self.xp = batch.backend.xp
+        self._adjacency = NormalizedAdjacency(batch)
+        self.trivial = batch.trivial_vector(dtype)
 
     def images(self, X: Array) -> tuple[Array, Array]:
         """Nothing, and ``S X``."""
-        products, layers = self._products, self._layers
-        parts = products.split(X * self._scale, layers)
-        totals = [products.into(layer, layers, parts) for layer in layers]
-        return X[:, :0, :], self.xp.concat(totals, axis=1) * self._scale
+        return X[:, :0, :], self._adjacency.apply(X)
 
     def powered(self, X: Array, AX: Array, theta: Array) -> Array:
         """``(I + S) X``: shifted, so that the other end of the spectrum stays small."""

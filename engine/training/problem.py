@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, get_args
 
 import numpy as np
@@ -29,7 +30,8 @@ class PenaltyProblem:
     Attributes
     ----------
     structure : Structure
-        Layers of units or channels, and the ends of block i, which is weight i.
+        Layers of units or channels, those of the smaller side first where the graph is bipartite, and the ends of block
+        i, which is weight i.
     shapes : tuple of tuple of int
     n_eigenvalues : int
     strength : float
@@ -58,7 +60,12 @@ class PenaltyProblem:
 
     def tol_for(self, dtype: Any) -> float:
         """`tol`, or what can be reached in a dtype where that is more."""
-        return max(self.tol, REACHABLE["float64" if str(dtype).endswith("float64") else "float32"])
+        return max(self.tol, _reachable(dtype))
+
+
+@cache
+def _reachable(dtype: Any) -> float:
+    return REACHABLE["float64" if str(dtype).endswith("float64") else "float32"]
 
 
 def penalty_problem(
@@ -82,10 +89,17 @@ def penalty_problem(
     """
     options = penalty_options(n_eigenvalues, strength, norm, tol, maxiter, seed)
     plain = tuple(tuple(int(size) for size in shape) for shape in shapes)
-    structure = wire(plain, edges, orientation)
+    structure = _sides_first(wire(plain, edges, orientation))
     if options["n_eigenvalues"] >= structure.n_nodes:
         raise GraphError(too_many(options["n_eigenvalues"], structure.n_nodes, "nodes"))
     return PenaltyProblem(structure=structure, shapes=plain, orientation=orientation, **options)
+
+
+def _sides_first(structure: Structure) -> Structure:
+    """Layers in such an order that either side is one run of nodes, so that tracking cuts slices and joins nothing."""
+    order = [layer for side in structure.sides or () for layer in side] or list(range(len(structure.sizes)))
+    ends = tuple((order.index(source), order.index(target)) for source, target in structure.ends)
+    return Structure(tuple(structure.sizes[layer] for layer in order), ends)
 
 
 def penalty_options(n_eigenvalues: Any, strength: Any, norm: Any, tol: Any, maxiter: Any, seed: Any) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from netspectra.graph.batch import GraphBatch, Structure
 from netspectra.kernels.backend import Array, Backend
 from netspectra.kernels.keys import stream_keys
 from netspectra.spectrum.lobpcg import lobpcg
-from netspectra.spectrum.orthonormal import inner, projected
 from netspectra.training.operators import FullOperator, ReducedOperator, TrackedOperator, at_least
 
 __all__ = ["Tracked", "block_shape", "reduces", "start_block", "track"]
@@ -82,9 +81,10 @@ def block_shape(structure: Structure, n_eigenvalues: int) -> tuple[int, int]:
 
 
 def start_block(backend: Backend, structure: Structure, n_eigenvalues: int, dtype: Any, seed: int = 0) -> Array:
-    """Keyed random block (1, size, m) to start from cold."""
+    """Keyed random block (1, size, m) to start from cold, its columns along memory, where backends leave them."""
     keys, (size, m) = stream_keys(seed, "start-block", [None]), block_shape(structure, n_eigenvalues)
-    return backend.standard_normals(keys, (size, m), dtype) * size**-0.5
+    drawn = backend.standard_normals(keys, (size, m), dtype) * size**-0.5
+    return backend.xp.matrix_transpose(backend.xp.stack([drawn[:, :, k] for k in range(m)], axis=1))
 
 
 def track(batch: GraphBatch, n_eigenvalues: int, block: Array, tol: float, maxiter: int) -> Tracked:
@@ -123,7 +123,7 @@ def _improve(step: "_Step", pairs: _Pairs, maxiter: int) -> _Pairs:
             backend,
             lambda X: operator.images(X)[1],
             s.X,
-            operator.trivial,
+            operator.trivial[:, :, None],
             step.n_wanted,
             lambda theta: operator.tolerance(theta, step.tol),
             maxiter,
@@ -153,10 +153,9 @@ class _Step:
         xp = self.backend.xp
         X = self._admitted(X)
         Y, AX = self.operator.images(X)
-        C, theta = self._ritz(X, AX, X.shape[2])
-        X, Y, AX = xp.matmul(X, C), xp.matmul(Y, C), xp.matmul(AX, C)
+        theta, _, (X, AX, Y), residuals = self.backend.rayleigh_ritz((X, AX, Y), X.shape[2])
         none = xp.zeros((X.shape[0],), dtype=xp.int32)
-        return _Pairs(X, Y, AX, theta, self._residual(X, AX, theta), none)
+        return _Pairs(X, Y, AX, theta, self._residual(theta, residuals), none)
 
     def goes_on(self, s: _Moving) -> Array:
         """Whether any member needs another step; one whose numbers are not finite does not."""
@@ -168,14 +167,13 @@ class _Step:
         R = self._admitted(old.AX - old.X * old.theta[:, None, :])
         R, P = R * self._unit(R), self._unit(s.P)
         YR, AR = self.operator.images(R)
-        columns = ((old.X, R, s.P * P), (old.Y, YR, s.YP * P), (old.AX, AR, s.AP * P))
+        columns = ((old.X, R, s.P * P), (old.AX, AR, s.AP * P), (old.Y, YR, s.YP * P))
         bases = [xp.concat(part, axis=2) for part in columns]
-        C, theta = self._ritz(bases[0], bases[2], m)
-        X, Y, AX = (xp.matmul(A, C) for A in bases)
-        moved = [xp.matmul(A[:, :, m:], C[:, m:, :]) for A in bases]
+        theta, C, (X, AX, Y), residuals = self.backend.rayleigh_ritz(bases, m)
+        P, AP, YP = (xp.matmul(A[:, :, m:], C[:, m:, :]) for A in bases)
         active = self._active(s)
-        new = _Pairs(X, Y, AX, theta, self._residual(X, AX, theta), old.n_iterations + 1)
-        kept = (_where(xp, active, a, b) for a, b in zip((*new, *moved), (*old, s.P, s.YP, s.AP), strict=True))
+        new = _Pairs(X, Y, AX, theta, self._residual(theta, residuals), old.n_iterations + 1)
+        kept = (_where(xp, active, a, b) for a, b in zip((*new, P, YP, AP), (*old, s.P, s.YP, s.AP), strict=True))
         *parts, P, YP, AP = kept
         return _Moving(_Pairs(*parts), P, YP, AP)
 
@@ -183,9 +181,8 @@ class _Step:
         return (s.pairs.residual > self.tol) & (s.pairs.n_iterations < LEAN_STEPS)
 
     def _admitted(self, X: Array) -> Array:
-        """X without its part along the trivial vector, and without rows of isolated nodes."""
-        X, trivial = X * self.operator.mask, self.operator.trivial
-        return X - self.backend.xp.matmul(trivial, inner(self.backend, trivial, X))
+        """X without its part along the trivial vector, and zero in rows of isolated nodes."""
+        return self.backend.deflated(X, self.operator.trivial)
 
     def _unit(self, X: Array) -> Array:
         """What makes the columns of X, where they are not zero, unit vectors; (B, 1, c)."""
@@ -193,30 +190,10 @@ class _Step:
         lengths = xp.sqrt(xp.sum(X * X, axis=1, keepdims=True))
         return 1.0 / at_least(xp, lengths, float(xp.finfo(X.dtype).smallest_normal) ** 0.5)
 
-    def _residual(self, X: Array, AX: Array, theta: Array) -> Array:
-        xp, q = self.backend.xp, self.n_wanted
-        theta = theta[:, :q]
-        R = AX[:, :, :q] - X[:, :, :q] * theta[:, None, :]
-        norms = xp.sqrt(xp.linalg.diagonal(inner(self.backend, R, R)))
-        return xp.max(norms / self.operator.tolerance(theta, 1.0), axis=1)
-
-    def _ritz(self, Q: Array, AQ: Array, m: int) -> tuple[Array, Array]:
-        """Coefficients (B, c, m) of the m largest Ritz pairs in a basis Q, and their values.
-
-        Columns of Q are of about unit length, or zero; they need not be orthogonal. Directions that are dependent to
-        rounding are left out; where fewer than m are left, the last are zero.
-        """
-        xp, eigh = self.backend.xp, self.backend.eigh
-        dependent = float(xp.finfo(Q.dtype).eps) ** 0.5
-        M, H = inner(self.backend, Q, Q), projected(self.backend, Q, AQ)
-        values, E = eigh(M)
-        roots = xp.sqrt(at_least(xp, values, dependent))
-        E = E * xp.where(values > dependent, 1.0 / roots, xp.zeros_like(roots))[:, None, :]
-        # Of A + I, whose spectrum is in [0, 2]: a direction that was left out has 0, and is never chosen before others.
-        theta, C = eigh(xp.matmul(xp.matrix_transpose(E), xp.matmul(H + M, E)))
-        first = Q.shape[2] - m
-        theta, C = xp.flip(theta[:, first:], axis=1), xp.flip(C[:, :, first:], axis=2)
-        return xp.matmul(E, C), theta - 1.0
+    def _residual(self, theta: Array, residuals: Array) -> Array:
+        """Largest residual of L of the wanted pairs."""
+        q = self.n_wanted
+        return self.backend.xp.max(residuals[:, :q] / self.operator.tolerance(theta[:, :q], 1.0), axis=1)
 
 
 def _where(xp: Any, active: Array, new: Array, old: Array) -> Array:

@@ -71,6 +71,8 @@ def widened(array: Any) -> Any:
 
 def back_in_dtype(result: Any, array: Any) -> Any:
     """Return a result in an admitted array's own floating dtype; where that array holds integers, as it is."""
+    if result.dtype == array.dtype:
+        return result
     if _native_dtype(array) not in _FLOATS:
         return result
     return array_api_compat.array_namespace(result).astype(result, array.dtype, copy=False)

@@ -11,15 +11,21 @@ import scipy.sparse as sp
 
 from netspectra.errors import GraphError
 from netspectra.kernels.backend import KMeansOutput, checked_dtype
-from netspectra.kernels.cpu import draws, jit, lapack, products, sums
+from netspectra.kernels.cpu import draws, gram, jit, lapack, products, sums, tall
 from netspectra.kernels.cpu.edge_gradient import edge_gradient
+from netspectra.kernels.cpu.explicit_gram import explicit_gram
 from netspectra.kernels.cpu.kmeans import kmeans_restarts
-from netspectra.kernels.cpu.panels import contiguous_panels
+from netspectra.kernels.cpu.panels import contiguous_panels, is_plain
+from netspectra.kernels.cpu.point_blocks import packed_blocks
+from netspectra.kernels.cpu.rayleigh_ritz import rayleigh_ritz
 from netspectra.kernels.cpu.scaled import scaled_dense
+from netspectra.kernels.cpu.vectors import deflated, degree_scales
 from netspectra.kernels.cpu.workers import run_tasks, single_threaded_blas
 from netspectra.kernels.immediate import Immediate
 from netspectra.kernels.keys import ShuffleKeys
 from netspectra.kernels.memory import available_bytes
+from netspectra.kernels.rayleigh_ritz import RitzPairs
+from netspectra.kernels.scaled_gram import scaled_gram
 from netspectra.kernels.triangle import strict_upper
 from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 
@@ -115,6 +121,12 @@ class CpuBackend(Immediate):
             state = body(state)
         return state
 
+    def rowwise(self, function: Callable[..., Array], *arrays: Array) -> Array:
+        return tall.rowwise(function, arrays, self.n_threads)
+
+    def row_sums(self, function: Callable[..., Array], *arrays: Array) -> Array:
+        return tall.row_sums(function, arrays, self.n_threads)
+
     # -- blocks ------------------------------------------------------------------------------------------------------
     def load_block(self, members: Sequence[Any], *, symmetric: bool) -> BlockWeights:
         if sp.issparse(members[0]):
@@ -130,7 +142,11 @@ class CpuBackend(Immediate):
             if isinstance(weights, CsrWeights):
                 sums.add_degrees_csr(*weights.member(b), rows[b], cols[b])
                 continue
-            for first, last, read in contiguous_panels(weights.member(b)):
+            W = weights.member(b)
+            if is_plain(W):
+                sums.add_degrees_dense(W, rows[b], cols[b])
+                continue
+            for first, last, read in contiguous_panels(W):
                 panel, swapped = read(slice(first, last))
                 ends = (rows[b, first:last], cols[b])
                 sums.add_degrees_dense(panel, *(ends[::-1] if swapped else ends))
@@ -162,6 +178,12 @@ class CpuBackend(Immediate):
                     sums.add_cluster_sums_dense(panel, ends[0][first:last], ends[1], out[b])
         return out
 
+    def degree_scales(self, degrees: Array, dtype: Any) -> tuple[Array, Array]:
+        return degree_scales(degrees, dtype)
+
+    def deflated(self, X: Array, unit: Array) -> Array:
+        return deflated(X, unit)
+
     def edge_gradient(self, weights: BlockWeights, rows: Array, cols: Array, U: Array, V: Array) -> Array:
         return edge_gradient(weights, rows, cols, U, V, self.n_threads)
 
@@ -169,6 +191,18 @@ class CpuBackend(Immediate):
         self, shape: tuple[int, int], blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array
     ) -> Array:
         return scaled_dense(shape, list(blocks), rows, cols)
+
+    def scaled_gram(
+        self, blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array, X: Array
+    ) -> tuple[Array, Array]:
+        if gram.are_skinny(blocks, X):
+            return gram.scaled_gram(blocks, rows, cols, X)
+        return scaled_gram(self, blocks, rows, cols, X)
+
+    def explicit_gram(
+        self, blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array, unit: Array
+    ) -> Array:
+        return explicit_gram(blocks, rows, cols, unit)
 
     # -- keyed randomness --------------------------------------------------------------------------------------------
     def permute_dense(
@@ -201,6 +235,9 @@ class CpuBackend(Immediate):
         values, vectors = np.linalg.eigh(A)
         return values, vectors
 
+    def rayleigh_ritz(self, bases: Sequence[Array], m: int) -> RitzPairs:
+        return rayleigh_ritz(bases, m)
+
     # -- clustering --------------------------------------------------------------------------------------------------
     def kmeans(
         self,
@@ -214,7 +251,7 @@ class CpuBackend(Immediate):
         tol: Array,
         keep_all: bool,
     ) -> KMeansOutput:
-        n_members, n, d = points.shape
+        n_members, n, _ = points.shape
         labels = np.full((n_members, n_init if keep_all else 1, n), -1, np.int32)
         inertia, n_iter = np.empty((n_members, n_init)), np.empty((n_members, n_init), np.int32)
         n_trials = 2 + int(np.log(n_clusters))
@@ -222,14 +259,13 @@ class CpuBackend(Immediate):
         bounds = [n_init * r // n_ranges for r in range(n_ranges + 1)]
         for b in range(n_members):
             nodes = np.flatnonzero(live[b])
-            packed = np.zeros((-(-d // 4) * 4, nodes.size), points.dtype)
-            packed[:d] = points[b].T if nodes.size == n else points[b, nodes].T
+            packed = packed_blocks(points[b] if nodes.size == n else points[b, nodes])
 
-            def run(r: int, b: int = b, packed: Array = packed) -> Array:
+            def run(r: int, b: int = b, packed: Array = packed, n_live: int = nodes.size) -> Array:
                 first, last = bounds[r], bounds[r + 1]
-                out = np.empty((last - first if keep_all else 1, packed.shape[1]), np.int32)
+                out = np.empty((last - first if keep_all else 1, n_live), np.int32)
                 kmeans_restarts(
-                    packed, d, n_clusters, first, last, n_trials, max_iter, float(tol[b]), keys[b], out,
+                    packed, n_live, n_clusters, first, last, n_trials, max_iter, float(tol[b]), keys[b], out,
                     inertia[b, first:last], n_iter[b, first:last], keep_all,
                 )  # fmt: skip
                 return out

@@ -20,8 +20,12 @@ from netspectra.kernels.cuda.products import block_product
 from netspectra.kernels.cuda.scaled import scaled_dense
 from netspectra.kernels.cuda.sums import cluster_sums
 from netspectra.kernels.edge_gradient import edge_gradient
+from netspectra.kernels.explicit_gram import explicit_gram
 from netspectra.kernels.immediate import Immediate
 from netspectra.kernels.keys import ShuffleKeys
+from netspectra.kernels.rayleigh_ritz import RitzPairs, rayleigh_ritz
+from netspectra.kernels.scaled_gram import scaled_gram
+from netspectra.kernels.vectors import deflated, degree_scales
 from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 
 __all__ = ["CudaBackend"]
@@ -179,6 +183,12 @@ class CudaBackend(Immediate):
     def cluster_sums(self, weights: BlockWeights, source: Array, target: Array, n_clusters: int) -> Array:
         return cluster_sums(self.xp, self._launcher, weights, source, target, n_clusters)
 
+    def degree_scales(self, degrees: Array, dtype: Any) -> tuple[Array, Array]:
+        return degree_scales(self.xp, degrees, dtype)
+
+    def deflated(self, X: Array, unit: Array) -> Array:
+        return deflated(self.xp, X, unit)
+
     def edge_gradient(self, weights: BlockWeights, rows: Array, cols: Array, U: Array, V: Array) -> Array:
         return edge_gradient(self.xp, weights, rows, cols, U, V)
 
@@ -186,6 +196,16 @@ class CudaBackend(Immediate):
         self, shape: tuple[int, int], blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array
     ) -> Array:
         return scaled_dense(self.xp, self._launcher, shape, blocks, rows, cols)
+
+    def scaled_gram(
+        self, blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array, X: Array
+    ) -> tuple[Array, Array]:
+        return scaled_gram(self, blocks, rows, cols, X)
+
+    def explicit_gram(
+        self, blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array, unit: Array
+    ) -> Array:
+        return explicit_gram(self, blocks, rows, cols, unit)
 
     # -- keyed randomness --------------------------------------------------------------------------------------------
     def permute_dense(
@@ -215,6 +235,9 @@ class CudaBackend(Immediate):
 
     def eigh(self, A: Array) -> tuple[Array, Array]:
         return linalg.eigh(self.xp, self._launcher, A)
+
+    def rayleigh_ritz(self, bases: Sequence[Array], m: int) -> RitzPairs:
+        return rayleigh_ritz(self.xp, self.eigh, bases, m)
 
     # -- clustering --------------------------------------------------------------------------------------------------
     def kmeans(

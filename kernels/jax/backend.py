@@ -16,6 +16,7 @@ import scipy.sparse as sp
 
 from netspectra.errors import BackendUnavailableError, LimitError, NetspectraError
 from netspectra.kernels.backend import Array, Backend, KMeansOutput, checked_dtype
+from netspectra.kernels.explicit_gram import explicit_gram
 from netspectra.kernels.jax import draws, permute, products
 from netspectra.kernels.jax.compiled import Compiler, as_numpy
 from netspectra.kernels.jax.devices import chosen_device, device_name, free_bytes, out_of_memory, total_bytes
@@ -25,6 +26,9 @@ from netspectra.kernels.jax.namespace import NAMESPACE
 from netspectra.kernels.jax.spread import Spread
 from netspectra.kernels.jax.spread_products import SpreadProducts
 from netspectra.kernels.keys import ShuffleKeys
+from netspectra.kernels.rayleigh_ritz import RitzPairs, rayleigh_ritz
+from netspectra.kernels.scaled_gram import scaled_gram
+from netspectra.kernels.vectors import deflated, degree_scales
 from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 
 __all__ = ["JaxBackend"]
@@ -178,8 +182,8 @@ class JaxBackend:
     def run(self, function: Callable[..., T], *arguments: Any) -> T:
         return self._compiler.run(function, *arguments)
 
-    def cond(self, predicate: Any, if_true: Callable[[S], S], if_false: Callable[[S], S], state: S) -> S:
-        chosen: S = jax.lax.cond(predicate, if_true, if_false, state)
+    def cond(self, predicate: Any, if_true: Callable[[S], T], if_false: Callable[[S], T], state: S) -> T:
+        chosen: T = jax.lax.cond(predicate, if_true, if_false, state)
         return chosen
 
     def all_reduce(self, partial: Array) -> Array:
@@ -188,6 +192,12 @@ class JaxBackend:
     def while_loop(self, cond: Callable[[S], Any], body: Callable[[S], S], state: S) -> S:
         last: S = jax.lax.while_loop(cond, body, state)
         return last
+
+    def rowwise(self, function: Callable[..., Array], *arrays: Array) -> Array:
+        return function(*arrays)
+
+    def row_sums(self, function: Callable[..., Array], *arrays: Array) -> Array:
+        return function(*arrays)
 
     # -- blocks ------------------------------------------------------------------------------------------------------
     def load_block(self, members: Sequence[Any], *, symmetric: bool) -> BlockWeights:
@@ -215,6 +225,12 @@ class JaxBackend:
     def cluster_sums(self, weights: BlockWeights, source: Array, target: Array, n_clusters: int) -> Array:
         return self.run(self._products.cluster_sums, weights, source, target, n_clusters)
 
+    def degree_scales(self, degrees: Array, dtype: Any) -> tuple[Array, Array]:
+        return degree_scales(self.xp, degrees, dtype)
+
+    def deflated(self, X: Array, unit: Array) -> Array:
+        return deflated(self.xp, X, unit)
+
     def edge_gradient(self, weights: BlockWeights, rows: Array, cols: Array, U: Array, V: Array) -> Array:
         gradient: Array = self._products.edge_gradient(weights, rows, cols, U, V)
         return gradient
@@ -223,6 +239,16 @@ class JaxBackend:
         self, shape: tuple[int, int], blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array
     ) -> Array:
         return self.run(self._products.scaled_dense, shape, list(blocks), rows, cols)
+
+    def scaled_gram(
+        self, blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array, X: Array
+    ) -> tuple[Array, Array]:
+        return scaled_gram(self, blocks, rows, cols, X)
+
+    def explicit_gram(
+        self, blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array, unit: Array
+    ) -> Array:
+        return explicit_gram(self, blocks, rows, cols, unit)
 
     # -- keyed randomness --------------------------------------------------------------------------------------------
     def permute_dense(
@@ -263,6 +289,9 @@ class JaxBackend:
     def eigh(self, A: Array) -> tuple[Array, Array]:
         values, vectors = jnp.linalg.eigh(A)
         return values, vectors
+
+    def rayleigh_ritz(self, bases: Sequence[Array], m: int) -> RitzPairs:
+        return rayleigh_ritz(self.xp, self.eigh, bases, m)
 
     # -- clustering --------------------------------------------------------------------------------------------------
     def kmeans(

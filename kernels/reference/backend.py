@@ -16,13 +16,17 @@ import scipy.sparse as sp
 from netspectra.errors import BackendUnavailableError
 from netspectra.kernels.backend import Array, Backend, KMeansOutput, checked_dtype
 from netspectra.kernels.edge_gradient import edge_gradient
+from netspectra.kernels.explicit_gram import explicit_gram
 from netspectra.kernels.immediate import Immediate
 from netspectra.kernels.keys import ShuffleKeys
 from netspectra.kernels.memory import available_bytes
+from netspectra.kernels.rayleigh_ritz import RitzPairs, rayleigh_ritz
 from netspectra.kernels.reference import random
 from netspectra.kernels.reference.kmeans import kmeans_restart, one_hot
 from netspectra.kernels.reference.shuffle import permute_positions
 from netspectra.kernels.reference.storage import dense, nonzero_ranks, scatter, sorted_csr, stacked_csr
+from netspectra.kernels.scaled_gram import scaled_gram
+from netspectra.kernels.vectors import deflated, degree_scales
 from netspectra.kernels.weights import BlockWeights, CsrWeights, DenseWeights
 
 __all__ = ["ReferenceBackend"]
@@ -148,6 +152,12 @@ class ReferenceBackend(Immediate):
         rows, cols = (one_hot(xp, labels, n_clusters + 1) for labels in ends)
         return xp.matmul(xp.matrix_transpose(rows), xp.matmul(self._absolute(weights, xp.float64), cols))
 
+    def degree_scales(self, degrees: Array, dtype: Any) -> tuple[Array, Array]:
+        return degree_scales(self.xp, degrees, dtype)
+
+    def deflated(self, X: Array, unit: Array) -> Array:
+        return deflated(self.xp, X, unit)
+
     def edge_gradient(self, weights: BlockWeights, rows: Array, cols: Array, U: Array, V: Array) -> Array:
         return edge_gradient(self.xp, weights, rows, cols, U, V)
 
@@ -166,6 +176,16 @@ class ReferenceBackend(Immediate):
 
     def _absolute(self, weights: BlockWeights, dtype: Any) -> Array:
         return self.xp.abs(self.xp.astype(dense(self.xp, weights), dtype))
+
+    def scaled_gram(
+        self, blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array, X: Array
+    ) -> tuple[Array, Array]:
+        return scaled_gram(self, blocks, rows, cols, X)
+
+    def explicit_gram(
+        self, blocks: "Sequence[tuple[BlockWeights, int, int, bool]]", rows: Array, cols: Array, unit: Array
+    ) -> Array:
+        return explicit_gram(self, blocks, rows, cols, unit)
 
     # -- keyed randomness --------------------------------------------------------------------------------------------
     def permute_dense(
@@ -231,6 +251,9 @@ class ReferenceBackend(Immediate):
     def eigh(self, A: Array) -> tuple[Array, Array]:
         values, vectors = self.xp.linalg.eigh(A)
         return values, vectors
+
+    def rayleigh_ritz(self, bases: Sequence[Array], m: int) -> RitzPairs:
+        return rayleigh_ritz(self.xp, self.eigh, bases, m)
 
     # -- clustering --------------------------------------------------------------------------------------------------
     def kmeans(

@@ -48,6 +48,8 @@ def verbs(machine, weights, dtype):
         "cluster sums": [machine.cluster_sums(weights, put(source), put(target), CLUSTERS)],
         "scaled": [machine.scaled_dense((m + n + 1, m + n + 1), corners, put(rows), put(cols))],
     }
+    corners, sides = [(weights, 0, 0, False), (weights, m, n, True)], [put(a) for a in (rows[:, 1:], cols[:, 1:])]
+    found["gram"] = machine.scaled_gram(corners, *sides, put(np.concatenate([x_source, x_target], axis=1)))
     if weights.n_members in (1, MEMBERS):
         ends = [rng.random((weights.n_members, size)).astype(dtype) for size in (m, n)]
         vectors = [rng.standard_normal((weights.n_members, size, WIDTH)).astype(dtype) for size in (m, n)]

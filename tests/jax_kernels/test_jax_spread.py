@@ -17,6 +17,7 @@ import netspectra as ns
 from netspectra.errors import BackendUnavailableError
 from netspectra.graph.batch import load_batch
 from netspectra.spectrum.operator import BipartiteGram, NormalizedAdjacency
+from netspectra.training.operators import ReducedOperator
 
 pytestmark = [pytest.mark.requires("jax"), pytest.mark.usefixtures("narrow")]
 
@@ -168,6 +169,18 @@ def test_a_product_is_one_all_reduce(spread, name, operator, n_products):
         rtol=0,
         atol=1e-5,
     )
+
+
+def images(batch, X):
+    return ReducedOperator(batch, X.dtype).images(X)
+
+
+def test_both_images_of_a_tracked_block_are_complete(spread):
+    graph = GRAPHS["chain"][0]()
+    batch, alone = load_batch([graph], spread), load_batch([graph], ns.get_backend("cpu"))
+    X = np.random.default_rng(0).standard_normal((1, batch.structure.reduced_size, 4)).astype(np.float32)
+    for ours, theirs in zip(spread.run(images, batch, spread.asarray(X)), images(alone, X), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
 
 
 def test_no_device_holds_the_graph_during_a_solve(spread):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netspectra.kernels.cpu import kmeans as cpu_kmeans
+from netspectra.kernels.cpu.point_blocks import packed_blocks
 from netspectra.kernels.keys import stream_keys
 from netspectra.kernels.reference import kmeans as twin
 
@@ -122,12 +123,10 @@ def test_relocation_gives_empty_clusters_the_farthest_points(cpu):
     labels = np.array([0, 2, 0, 0, 0, 0], np.int32)
     expected = [0, 2, 1, 3, 0, 0]  # of the three points at distance 5, the first two
     np.testing.assert_array_equal(twin._relocate_empty(np, points, centres, labels), expected)
-    padded = np.zeros((4, 6))
-    padded[:2] = points.T
     counts = np.bincount(labels, minlength=4).astype(np.int64)
     sums = np.stack([points[labels == c].sum(axis=0) for c in range(4)])
     moved = labels.copy()
-    cpu_kmeans._relocate_empty(padded, centres, moved, sums, counts, np.empty(6))
+    cpu_kmeans._relocate_empty(packed_blocks(points), centres, moved, sums, counts, np.empty(6))
     np.testing.assert_array_equal(moved, expected)
     np.testing.assert_array_equal(counts, [3, 1, 1, 1])
     np.testing.assert_array_equal(sums, [points[moved == c].sum(axis=0) for c in range(4)])
@@ -137,9 +136,8 @@ def test_nothing_is_relocated_where_every_point_is_a_centre():
     points, centres = np.array([[1.0], [2.0]]), np.array([[1.0], [2.0], [1.0]])
     labels = np.array([0, 1], np.int32)
     np.testing.assert_array_equal(twin._relocate_empty(np, points, centres, labels), labels)
-    padded, moved, counts = np.zeros((4, 2)), labels.copy(), np.array([1, 1, 0])
-    padded[:1] = points.T
-    cpu_kmeans._relocate_empty(padded, centres, moved, np.array([[1.0], [2.0], [0.0]]), counts, np.empty(2))
+    moved, counts, sums = labels.copy(), np.array([1, 1, 0]), np.array([[1.0], [2.0], [0.0]])
+    cpu_kmeans._relocate_empty(packed_blocks(points), centres, moved, sums, counts, np.empty(2))
     np.testing.assert_array_equal(moved, labels)
     np.testing.assert_array_equal(counts, [1, 1, 0])
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from netspectra.kernels.cpu import kmeans as cpu_kmeans
+from netspectra.kernels.cpu.point_blocks import packed_blocks
 from netspectra.kernels.keys import stream_keys
 from netspectra.kernels.reference.kmeans import _relocate_empty
 
@@ -121,14 +122,11 @@ def test_other_keys_give_other_restarts(cluster, backend):
 
 def test_a_cluster_that_gives_its_only_point_away_stays_empty():
     """As in scikit-learn and in the twin: which clusters are empty is settled before any point moves."""
-    points = np.zeros((4, 3))
-    points[0] = [0.0, 0.1, 10.0]
-    centres = np.zeros((4, 4))
-    centres[:3, 0] = [0.0, 50.0, 7.0]
+    points, centres = np.array([[0.0], [0.1], [10.0]]), np.array([[0.0], [50.0], [7.0]])
     labels, sums, counts = np.array([0, 0, 2], np.int32), np.array([[0.1], [0.0], [10.0]]), np.array([2, 0, 1])
-    cpu_kmeans._relocate_empty(points, centres, labels, sums, counts, np.empty(3))
+    cpu_kmeans._relocate_empty(packed_blocks(points), centres, labels, sums, counts, np.empty(3))
     assert labels.tolist() == [0, 0, 1]
     assert counts.tolist() == [2, 1, 0]
     np.testing.assert_allclose(sums[:, 0], [0.1, 10.0, 0.0])
-    twin = _relocate_empty(array_api_compat.numpy, points[:1].T, centres[:3, :1], np.array([0, 0, 2], np.int32))
+    twin = _relocate_empty(array_api_compat.numpy, points, centres, np.array([0, 0, 2], np.int32))
     assert twin.tolist() == [0, 0, 1]

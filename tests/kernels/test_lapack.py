@@ -71,6 +71,46 @@ def test_degenerate_matrices(backend, A, dtype):
     check(A, values[0], vectors[0], 4)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("place", [0.0, 0.02, 0.1, 0.4, 0.6, 0.9, 0.98])
+def test_matrices_of_any_scale(dtype, place):
+    """From subnormal elements (place 0 of the range) to nearly infinite ones."""
+    low, high = (np.log10(float(x)) for x in (np.finfo(dtype).smallest_subnormal, np.finfo(dtype).max))
+    A = (symmetric(30, np.float64) * 10 ** (low + 1 + place * (high - low - 1))).astype(dtype)
+    values, vectors = lapack.largest_eigenpairs(A, 5)
+    size = float(np.abs(A).max())
+    residual = (A.astype(np.float64) / size) @ vectors.astype(np.float64) - vectors * (values.astype(np.float64) / size)
+    resolution = np.finfo(dtype).eps + float(np.finfo(dtype).smallest_subnormal) / size
+    assert np.abs(residual).max() < 30 * 30 * resolution
+    assert np.abs(vectors.T @ vectors - np.eye(5)).max() < 30 * 30 * np.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_inverse_iteration_refuses_goes_to_syevr(dtype, monkeypatch):
+    A, calls = symmetric(30, dtype), []
+    whole = lapack._call_syevr
+    monkeypatch.setattr(lapack, "_call_syevr", lambda *arguments: calls.append(1) or whole(*arguments))
+    check(A, *lapack.largest_eigenpairs(A, 4), 4)
+    assert not calls
+    for name, refusal in (("_bisect", (np.empty(0, dtype), None, None)), ("_iterate_inversely", None)):
+        with monkeypatch.context() as patched:
+            patched.setattr(lapack, name, lambda *_, refusal=refusal: refusal)
+            check(A, *lapack.largest_eigenpairs(A, 4), 4)
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("copies", [2, 5])
+def test_equal_blocks_have_equal_eigenvalues_and_orthogonal_vectors(cpu, dtype, copies):
+    """As equal components of a graph do: the tridiagonal matrix falls apart."""
+    A = np.kron(np.eye(copies), symmetric(11, np.float64)).astype(dtype)
+    shuffled = np.random.default_rng(0).permutation(len(A))
+    for order in (np.arange(len(A)), shuffled):
+        for k in (1, copies - 1, copies, copies + 1, 3 * copies):
+            values, vectors = cpu.largest_eigenpairs(A[np.ix_(order, order)][None].copy(), k)
+            check(A[np.ix_(order, order)], values[0], vectors[0], k)
+
+
 def test_a_batch_is_its_members(backend):
     A = np.stack([symmetric(20, np.float64, seed) for seed in range(3)])
     values, vectors = map(backend.to_numpy, backend.largest_eigenpairs(backend.asarray(A.copy()), 5))
