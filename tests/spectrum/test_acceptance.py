@@ -109,3 +109,16 @@ def test_no_start_misses_an_eigenvalue(seed: int) -> None:
         problem = next(p for p in PROBLEMS if p.name == name)
         graph, spectrum = case(problem, "float64")
         assert_accepted(ns.eigenpairs(graph, problem.k, solver="lobpcg", seed=seed), graph, spectrum)
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.1])
+def test_small_singular_values_need_no_wider_dtype_where_residuals_are_looked_at(spread: float) -> None:
+    """A bulk that begins at 0.007 or 0.01, as that of a wide transformer's stream does."""
+    rng = np.random.default_rng(0)
+    W = 1 + spread * rng.standard_normal((120, 400) if spread < 0.1 else (300, 500))
+    narrow, wide = (ns.LayerGraph.from_weights([W.astype(t)]) for t in (np.float32, np.float64))
+    found, exact = ns.eigenpairs(narrow, 6, solver="lobpcg"), ns.eigenpairs(wide, 6, solver="dense")
+    assert 0.005 < 1 - exact.eigenvalues[1] < 0.011
+    assert found.status == "converged"
+    assert float(found.residual_norms.max()) <= 2e-5
+    np.testing.assert_allclose(found.eigenvalues, exact.eigenvalues, rtol=0, atol=1e-5)
