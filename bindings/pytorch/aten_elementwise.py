@@ -137,9 +137,9 @@ _SAME = (
 )
 _FUNCTIONS = (
     "_log_softmax _safe_softmax _softmax abs absolute acos acosh asin asinh atan atanh arctan bernoulli celu ceil "
-    "clamp clamp_max clamp_min clip cos cosh cummax cumprod cumsum elu erf erfc erfinv exp exp2 expm1 floor "
+    "clamp clamp_max clamp_min clip cos cosh elu erf erfc erfinv exp exp2 expm1 floor "
     "fmod frac gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu log log10 log1p log2 log_sigmoid "
-    "log_sigmoid_forward log_softmax logcumsumexp logit logsigmoid mish nan_to_num neg negative normalize pow "
+    "log_sigmoid_forward log_softmax logit logsigmoid mish nan_to_num neg negative normalize pow "
     "reciprocal relu relu6 remainder round rrelu rsqrt selu sgn sigmoid sign silu sin sinc sinh softmax softplus "
     "softshrink special_erf special_expit special_log_softmax special_softmax sqrt square tan tanh tanhshrink "
     "threshold tril triu trunc"

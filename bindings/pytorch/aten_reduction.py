@@ -37,8 +37,8 @@ def extremum(call: Call) -> Any:
 
 
 def ordered(call: Call) -> Any:
-    """Elements of an axis in the order of their values: of an axis whose elements are not channels."""
-    return [call.emit("pass", call["self"], shape=call.shape)]
+    """Elements of an axis in the order of their values, or their running sums: no edge shows which go where."""
+    return call.opaque(f"{call.op} joins the elements of an axis by their order")
 
 
 _REDUCTIONS = (
@@ -49,6 +49,6 @@ _REDUCTIONS = (
 REDUCTION: dict[str, Emitter] = {
     **dict.fromkeys(_REDUCTIONS.split(), reduce),
     **dict.fromkeys(("max", "min"), extremum),
-    "sort": ordered,
+    **dict.fromkeys(("cummax", "cumprod", "cumsum", "logcumsumexp", "sort"), ordered),
 }
 """ATen operation to its emitter."""

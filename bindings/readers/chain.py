@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from netspectra.bindings.readers.chain_shapes import Step, follow
+from netspectra.bindings.readers.groups_in_order import require_one_order
 from netspectra.bindings.readers.norms import Normalization, find_normalizations, place, split_role
 from netspectra.bindings.readers.orientation import OrientationChoice, chaining, decide_orientation
 from netspectra.bindings.readers.selection import (
@@ -72,14 +73,16 @@ def chain_network(
     GraphError, AmbiguousOrientationError, FileFormatError
         As :func:`~netspectra.bindings.readers.load`.
     """
-    names = select_weights(tensors, order, label)
+    names, sorted_by_name = select_weights(tensors, order, label), order is None
     if order is None:
         _require_chain_names(names, label)
         own = [name for name in tensors if name in set(names)]
         if in_order and own != sorted(own) and chaining(_records(tensors, own)):
-            names = own
+            names, sorted_by_name = own, False
     records = _records(tensors, names)
     side = decide_orientation(records, orientation, label, _ELSEWHERE)
+    if sorted_by_name:
+        require_one_order(records, lambda other: len(follow(other, side)) == len(other), label)
     norms = _placed(tensors, names, follow(records, side))
     used = {name for norm in (n for group in norms.values() for n in group) for name in (norm.scale, norm.variance)}
     operations, first = _operations(tensors, records, side, norms)

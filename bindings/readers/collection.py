@@ -7,6 +7,7 @@ from netspectra.bindings.readers.arrays import tensor_from
 from netspectra.bindings.readers.chain import chain_network
 from netspectra.bindings.readers.families import Hints, family_network
 from netspectra.bindings.readers.orientation import OrientationChoice, require_orientation
+from netspectra.bindings.readers.pruned import with_masks_applied
 from netspectra.bindings.readers.tensors import Tensor
 from netspectra.errors import GraphError
 from netspectra.networks import Network
@@ -69,6 +70,7 @@ def network_of(
 ) -> Network:
     """Make a network of tensors; see :func:`network_from_tensors`."""
     require_orientation(orientation)
+    tensors = with_masks_applied(tensors)
     if order is None:
         family = family_network(tensors, hints, label, origin)
         if family is not None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from netspectra.bindings.readers.families import Hints, read_config
 from netspectra.bindings.readers.formats import NETWORK_READERS, TENSOR_READERS, open_tensors, regular_file
 from netspectra.bindings.readers.limits import LoadLimits
 from netspectra.bindings.readers.orientation import OrientationChoice, require_orientation
+from netspectra.bindings.readers.pruned import with_masks_applied
 from netspectra.bindings.readers.selection import LoadReport, report_of, report_of_names, select_weights
 from netspectra.bindings.readers.tensors import TensorFile
 from netspectra.errors import AmbiguousOrientationError, GraphError
@@ -79,7 +80,7 @@ def open_network(path: str | os.PathLike[str], reading: Reading, limits: LoadLim
         yield Found(file, network.format, report_of(os.fspath(file), network), network, weights=_weights(network))
         return
     with open_tensors(file, limits) as tensors:
-        yield _found(tensors, reading)
+        yield _found(replace(tensors, tensors=with_masks_applied(tensors.tensors)), reading)
 
 
 def _found(file: TensorFile, reading: Reading) -> Found:
@@ -127,6 +128,12 @@ def _applied(file: TensorFile, reading: Reading) -> Network:
         msg = "architecture says order and orientation of all weights; leave order and orientation at their defaults"
         raise GraphError(msg)
     given = reading.architecture
+    if not isinstance(given, Network | str | os.PathLike):
+        msg = (
+            f"architecture must be a file that save_architecture wrote, or a Network, got {type(given).__name__}; "
+            "netspectra.bindings.pytorch.network_from_module(model, inputs) makes one of a module"
+        )
+        raise GraphError(msg)
     architecture = given if isinstance(given, Network) else load_architecture(str(given and os.fspath(given)))
     weights: dict[str, Any] = {t.name: t.weight() for t in file.tensors.values() if t.dtype is not None}
     return with_tensors(architecture, weights, label=os.fspath(file.path))

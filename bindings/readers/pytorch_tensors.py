@@ -1,5 +1,6 @@
 """The tensors of a loaded PyTorch checkpoint: where they are in it, and how each becomes a NumPy view."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from netspectra.errors import FileFormatError
 
 __all__ = ["find_state_dict", "tensor_of"]
 
+_LOGGER = logging.getLogger("netspectra")
 _PLACES = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "params", "weights")
 """Keys under which checkpoints keep the state dict, the first that is there counts."""
 
@@ -39,6 +41,9 @@ def find_state_dict(content: object, path: Path, torch: Any) -> tuple[dict[str, 
         chosen = next((name for name in _PLACES if name in inner), inner[0] if len(inner) == 1 else None)
         if chosen is None:
             break
+        others = [name for name in inner if name != chosen]
+        if others:
+            _LOGGER.warning("%s: read %r; left are %s", path, f"{where}{chosen}", ", ".join(map(repr, others)))
         beside = [name for name in content if name != chosen]
         unread += [(f"{where}{name}", f"beside {chosen!r}, the weights") for name in beside]
         where, content = f"{where}{chosen}.", content[chosen]

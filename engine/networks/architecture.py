@@ -36,6 +36,9 @@ KIND = "netspectra architecture"
 ARCHITECTURE_VERSION = 1
 """Version of what is written; raised whenever a key changes its meaning or goes."""
 
+COMPUTED = " (computed)"
+"""End of the key of a weight that its module computes from other parameters."""
+
 LONGEST = 64 << 20
 """Bytes of an architecture that is read; a network of 1,000 operations takes half a megabyte."""
 
@@ -50,6 +53,12 @@ def architecture_to_json(network: Network) -> str:
     GraphError
         If a weight has no key, so that no file could give it values.
     """
+    if not isinstance(network, Network):
+        msg = (
+            f"expected a Network, got {type(network).__name__}; network_from_module(model, inputs), network_from_onnx "
+            "and network_from_keras make one"
+        )
+        raise GraphError(msg)
     content = {
         "kind": KIND,
         "schema_version": ARCHITECTURE_VERSION,
@@ -163,8 +172,16 @@ def with_tensors(architecture: Network, tensors: Mapping[str, Weight], *, label:
     def filled(weight: Weight) -> Weight:
         if not weight.key:
             return weight
-        used.add(weight.key)
-        found = tensors.get(weight.key)
+        computed = weight.key.removesuffix(COMPUTED)
+        key = computed.removesuffix("_orig") if computed != weight.key else weight.key
+        used.add(key)
+        found = tensors.get(key)
+        if found is None and computed != weight.key:
+            msg = (
+                f"{label}: the architecture needs a weight that its module computed from {computed!r} (weight norm, "
+                "a parametrisation), and no tensor holds it; make it permanent in the module and save both again"
+            )
+            raise GraphError(msg)
         if found is None:
             near = difflib.get_close_matches(weight.key, list(tensors)[:10_000], 1, 0.6)
             hint = f"; the nearest name there is {near[0]!r}" if near else ""

@@ -125,15 +125,26 @@ def _meet(scene: Scene, operation: Operation, query: Nodes, key: Nodes) -> int:
     there = (a >= 0) & (b >= 0)
     scene.ledger.joins.append(Join(operation.name, "product", a[there], b[there]))
     scene.attentions.append(a)
+    _become_dimensions(scene, query, key)
     for nodes in (query, key):
         _unite_heads(scene, operation.name, nodes)
     return len(scene.attentions) - 1
+
+
+def _become_dimensions(scene: Scene, *nodes: Nodes) -> None:
+    """Say what the nodes of an attention are."""
+    for own in nodes:
+        for number in np.unique(scene.ledger.group_of(own[own >= 0])):
+            group = scene.ledger.groups[int(number)]
+            group.kind = "dimension" if group.kind == "dense" else group.kind
 
 
 def _passed(scene: Scene, value: Value, pattern: int | None, shape: Shape | None) -> Value:
     """Values as attention weights mix them over positions."""
     nodes = value.nodes
     assert nodes is not None
+    if pattern is not None:
+        _become_dimensions(scene, nodes)
     if pattern is not None and scene.attention == "heads":
         query = scene.attentions[pattern]
         _unite_heads(scene, "heads", nodes)

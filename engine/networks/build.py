@@ -15,6 +15,7 @@ from netspectra.networks.follow import follow
 from netspectra.networks.heads import without_head, without_inputs
 from netspectra.networks.merging import Residual, merge
 from netspectra.networks.network import Network, Skipped
+from netspectra.networks.operators import NO_NODES
 from netspectra.training.channel_weights import Norm
 from netspectra.validation import require_choice
 
@@ -36,10 +37,10 @@ class GraphChoices:
         dimensions of a head. ``"operator-1"`` is the largest column sum of a kernel's 2-D slice, as in the published
         code of arXiv:2103.03386; where there is no 2-D slice all numbers are one column.
     input_layer : bool, default True
-        Whether the inputs (units, image channels, tokens, the state of a recurrent cell) are nodes.
+        Whether the inputs (units, image channels, tokens) are nodes.
     dense_head : bool, default True
-        Whether the dense layers at the end of a network that is not only dense layers are nodes. The published
-        analysis of convolutional networks has neither.
+        Whether the dense layers behind all convolutions, attention and recurrent cells are nodes; in a network of
+        dense layers alone, whether the last one is. The published analysis of convolutional networks has neither.
     residual : {"shared", "per-layer"}, default "shared"
         ``"shared"``: one layer of nodes for a residual stream, read and written by every block. ``"per-layer"``: one
         for each sum, tied to the one before by edges that null models never shuffle.
@@ -50,7 +51,8 @@ class GraphChoices:
     normalisation : {"fold", "skip"}, default "fold"
         Factors of a normalisation belong to the nodes that it normalises alone. Where its result is added or read
         elsewhere (a transformer's stream), they belong to what reads it: ``"fold"`` multiplies them into those weights,
-        in a copy of the weights' dtype; ``"skip"`` leaves them out and the weights where they are.
+        in a copy of the weights' dtype; ``"skip"`` leaves them out and the weights where they are. A factor that is
+        one number for all nodes (``0.1 * x``, an attention's ``1 / sqrt(d)``) is never folded.
 
     Raises
     ------
@@ -107,6 +109,18 @@ class GraphPlan:
     def n_bytes(self) -> int:
         """Bytes of blocks that are not views of weights."""
         return sum(block.n_bytes for block in self.blocks)
+
+    def warn_of_loss(self) -> None:
+        """Tell the logger ``netspectra``, as a warning, of operators with weights that the graph does not show."""
+        lost = list(dict.fromkeys(s.name for s in self.skipped if s.reason == NO_NODES))
+        if lost:
+            others = [f"{s.name}: {s.reason}" for s in self.skipped if s.reason != NO_NODES]
+            _LOGGER.warning(
+                "%d operator(s) with weights read only what has no nodes and are not in the graph: %s; skipped: %s",
+                len(lost),
+                ", ".join(lost[:8]),
+                "; ".join(others[:4]) or "nothing (numbers chosen by values, or means over features)",
+            )
 
     def build(self) -> LayerGraph:
         """Read the weights and make the graph.
@@ -180,6 +194,7 @@ def graph_from_network(network: Network, **choices: Any) -> LayerGraph:
     plan = plan_graph(network, **choices)
     for skipped in plan.skipped:
         _LOGGER.info("skipped %s: %s", skipped.name, skipped.reason)
+    plan.warn_of_loss()
     return plan.build()
 
 

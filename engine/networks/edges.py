@@ -26,6 +26,9 @@ def make_block(plan: BlockPlan, norm: Norm) -> Block:
         values = np.ones(len(plan.sources), np.float32) if plan.col_scale is None else plan.col_scale.astype(np.float32)
         ties = sp.csr_array((values, (plan.sources, plan.targets)), shape=plan.shape)
         return Block(plan.source, plan.target, ties, plan.learned, fixed_support=True)
+    if plan.weight.dtype.kind not in "fbiuV":
+        msg = f"{plan.weight.key or plan.name}: weights must be real numbers, got {plan.weight.dtype}"
+        raise GraphError(msg)
     array = np.asarray(plan.weight.read())
     if tuple(array.shape) != tuple(plan.weight.shape):
         msg = f"{plan.weight.key or plan.name}: expected shape {tuple(plan.weight.shape)}, got {tuple(array.shape)}"

@@ -25,7 +25,7 @@ class Group:
     name, kind : str
     first, size : int
     is_input : bool
-        Comes from outside: a network's inputs, the tokens of an embedding, the state of a recurrent cell.
+        Comes from outside: a network's inputs, the tokens of an embedding.
     scale : array, shape (size,), or None
         Factor that a normalisation put on all that writes to them.
     """

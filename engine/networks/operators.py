@@ -11,7 +11,7 @@ from netspectra.networks.nodes import Connection
 from netspectra.networks.reading import Scene, mixes_positions, read
 from netspectra.networks.values import Scale, Value, along, constant
 
-__all__ = ["channels", "convolution", "dense", "embedding", "recurrent", "scale"]
+__all__ = ["NO_NODES", "channels", "convolution", "dense", "embedding", "recurrent", "scale"]
 
 NO_NODES = "reads only what has no nodes (constants, attention weights, or what could not be represented)"
 
@@ -112,8 +112,8 @@ def recurrent(scene: Scene, operation: Operation, values: list[Value]) -> Value:
     if not rows:
         scene.ledger.skip(operation.name, NO_NODES)
         return constant(shape)
-    state = scene.ledger.group(f"{operation.name}.state", "state", size, is_input=True)
-    number = scene.ledger.group(operation.name, "dense", size)
+    state = scene.ledger.group(f"{operation.name}.state", "state", size)
+    number = scene.ledger.group(operation.name, "recurrent", size)
     made, pieces = scene.ledger.groups[number].numbers, np.repeat(np.arange(gates), size)
     reads = [("input_weight", nodes, factors) for nodes, factors in rows]
     reads.append(("hidden_weight", scene.ledger.groups[state].numbers, None))

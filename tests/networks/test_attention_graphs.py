@@ -55,7 +55,7 @@ def rotated(s, x):
 
 
 def decoder(**how):
-    choices = {k: how.pop(k) for k in ("attention", "residual", "norm") if k in how}
+    choices = {k: how.pop(k) for k in ("attention", "residual", "norm", "dense_head") if k in how}
     s = Sketch(ids=(1, LENGTH))
     table = s.weight(20, WIDTH)
     h = s.do("embedding", "embed", "ids", weights={"weight": table}, shape=(1, LENGTH, WIDTH))
@@ -92,6 +92,12 @@ def test_single_steps_make_the_graph_of_the_fused_operation(attention, n_kv):
     assert [(x.name, x.size, x.kind) for x in graphs[0].layers] == [(x.name, x.size, x.kind) for x in graphs[1].layers]
     for a, b in zip(graphs[0].blocks, graphs[1].blocks, strict=True):
         np.testing.assert_array_equal(a.weights, b.weights)
+
+
+@pytest.mark.parametrize("attention", ["dimensions", "heads"])
+def test_queries_and_keys_are_no_head_of_dense_layers(attention):
+    whole, body = decoder(attention=attention)[1], decoder(attention=attention, dense_head=False)[1]
+    assert [x.name for x in whole.layers if x.name != "head"] == [x.name for x in body.layers]
 
 
 def test_a_fused_projection_is_three():

@@ -225,7 +225,8 @@ def test_a_recurrent_cell_is_unrolled_once():
     assert [(x.name, x.size) for x in graph.layers] == [("x", 5), ("lstm.state", 3), ("lstm", 3), ("head", 2)]
     expected = np.abs(weights["hidden_weight"].read()).reshape(4, 3, 3).sum(0).T
     np.testing.assert_allclose(block(graph, "lstm.state", "lstm"), expected, rtol=1e-6)
-    assert [x.name for x in graph_from_network(s.network(), input_layer=False).layers] == ["lstm", "head"]
+    assert [x.name for x in graph_from_network(s.network(), input_layer=False).layers] == ["lstm.state", "lstm", "head"]
+    assert [x.name for x in graph_from_network(s.network(), dense_head=False).layers] == ["x", "lstm.state", "lstm"]
 
 
 def test_a_scale_before_an_operator_scales_what_reads():
@@ -258,7 +259,7 @@ def test_what_is_not_shown_is_named():
 
 
 @pytest.mark.parametrize("shape", [None, (1, 12)])
-def test_what_reads_something_opaque_is_named(shape):
+def test_what_reads_something_opaque_is_named(shape, caplog):
     s = Sketch(x=(1, 12))
     s.dense("before", "x", 12, 3)
     strange = s.do("opaque", "top-k", "x", shape=shape, reason="chosen by values")
@@ -270,6 +271,10 @@ def test_what_reads_something_opaque_is_named(shape):
     plan = plan_graph(s.network())
     assert [x.name for x in plan.layers] == ["x", "before"]
     assert {k.name for k in plan.skipped} == {"top-k", "after", "kernel", "cell"}
+    plan.build()
+    graph_from_network(s.network())
+    assert "3 operator(s) with weights" in caplog.text
+    assert "top-k: chosen by values" in caplog.text
 
 
 def test_errors_name_the_operation():
@@ -293,3 +298,8 @@ def test_errors_name_the_operation():
     )
     with pytest.raises(GraphError, match=r"fc\.weight: weights must be finite"):
         graph_from_network(bad.network())
+    strange = Sketch(x=(1, 2))
+    weight = Weight.of(np.ones((3, 2), np.complex64), "fc.weight")
+    strange.do("dense", "fc", "x", weights={"weight": weight}, orientation="out-in")
+    with pytest.raises(GraphError, match=r"fc\.weight: weights must be real numbers, got complex64"):
+        graph_from_network(strange.network())
