@@ -41,9 +41,9 @@ def find_state_dict(content: object, path: Path, torch: Any) -> tuple[dict[str, 
         chosen = next((name for name in _PLACES if name in inner), inner[0] if len(inner) == 1 else None)
         if chosen is None:
             break
-        others = [name for name in inner if name != chosen]
-        if others:
-            _LOGGER.warning("%s: read %r; left are %s", path, f"{where}{chosen}", ", ".join(map(repr, others)))
+        left = [name for name in inner if name != chosen]
+        if left:
+            _LOGGER.warning("%s: read %r; left are %s", path, f"{where}{chosen}", ", ".join(map(repr, left)))
         beside = [name for name in content if name != chosen]
         unread += [(f"{where}{name}", f"beside {chosen!r}, the weights") for name in beside]
         where, content = f"{where}{chosen}.", content[chosen]

@@ -53,7 +53,8 @@ def architecture_to_json(network: Network) -> str:
     GraphError
         If a weight has no key, so that no file could give it values.
     """
-    if not isinstance(network, Network):
+    given: Any = network
+    if not isinstance(given, Network):
         msg = (
             f"expected a Network, got {type(network).__name__}; network_from_module(model, inputs), network_from_onnx "
             "and network_from_keras make one"
