@@ -6,16 +6,14 @@ Everything that depends on the replicate has a leading axis B. A verb that a bac
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 
 from netspectra.errors import GraphError
 from netspectra.kernels.keys import ShuffleKeys
+from netspectra.kernels.rayleigh_ritz import RitzPairs
 from netspectra.kernels.weights import BlockWeights, CsrWeights
-
-if TYPE_CHECKING:
-    from netspectra.kernels.rayleigh_ritz import RitzPairs
 
 __all__ = ["Array", "Backend", "KMeansOutput", "checked_dtype"]
 
@@ -251,7 +249,7 @@ class Backend(Protocol):
         """All eigenpairs of small symmetric matrices, ascending."""
         ...
 
-    def rayleigh_ritz(self, bases: "Sequence[Array]", m: int) -> "RitzPairs":
+    def rayleigh_ritz(self, bases: "Sequence[Array]", m: int) -> RitzPairs:
         """The m largest Ritz pairs of a symmetric A in the basis Q (B, n, c); `bases` is Q, A Q and more of c columns.
 
         Columns of Q are of about unit length, or zero, and need not be orthogonal. Directions that are dependent to

@@ -5,11 +5,11 @@ projected on what remains: SVQB (A. Stathopoulos, K. Wu, SIAM J. Sci. Comput. 23
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
-
-from netspectra.kernels.backend import Array
+from typing import Any, NamedTuple, TypeAlias
 
 __all__ = ["RitzPairs", "dependent_below", "rayleigh_ritz"]
+
+Array: TypeAlias = Any
 
 
 class RitzPairs(NamedTuple):
