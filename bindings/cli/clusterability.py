@@ -41,6 +41,7 @@ def run_test(
     save: Annotated[Path | None, typer.Option(metavar="OUT.npz", help="Save the whole result.")] = None,
 ) -> None:
     """Test whether a trained network is more modular than chance."""
+    given = locals()
     with one_line_errors():
         from netspectra.bindings.cli.files import network_path, parse_bytes, require_writable
         from netspectra.bindings.cli.terminal import open_console, ready_backend, show_result
@@ -48,19 +49,7 @@ def run_test(
 
         require_writable(save)
         require_writable(None if json in (None, "-") else Path(json))
-        asked: dict[str, Any] = {  # words, which load and the test check
-            "orientation": orientation,
-            "order": reading.names(order),
-            "architecture": architecture,
-            "n_heads": n_heads,
-            "n_kv_heads": n_kv_heads,
-            "norm": norm,
-            "input_layer": input_layer,
-            "dense_head": dense_head,
-            "residual": residual,
-            "attention": attention,
-            "normalisation": normalisation,
-        }
+        asked = reading.asked(given)
         graph = load(network_path(file), **asked)
         question: dict[str, Any] = {
             "n_nulls": nulls,

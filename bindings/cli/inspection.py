@@ -28,23 +28,12 @@ def run_inspect(
     json: Annotated[bool, typer.Option("--json", help="JSON on standard output instead of tables.")] = False,
 ) -> None:
     """Show what a file holds, without computing anything from it."""
+    given = locals()
     with one_line_errors():
         from netspectra.bindings.cli.files import as_json, network_path
         from netspectra.bindings.readers.inspection import inspect_file
 
-        asked: dict[str, Any] = {  # words, which inspect_file checks
-            "orientation": orientation,
-            "order": reading.names(order),
-            "architecture": architecture,
-            "n_heads": n_heads,
-            "n_kv_heads": n_kv_heads,
-            "norm": norm,
-            "input_layer": input_layer,
-            "dense_head": dense_head,
-            "residual": residual,
-            "attention": attention,
-            "normalisation": normalisation,
-        }
+        asked = reading.asked(given)
         found = inspect_file(network_path(file), **asked)
         if json:
             sys.stdout.write(as_json(found.to_dict()))

@@ -1,7 +1,8 @@
 """Options of every command that reads a network: what the file does not say, and what its graph shows."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,7 +19,7 @@ __all__ = [
     "Order",
     "Residual",
     "Side",
-    "names",
+    "asked",
 ]
 
 _FILE = "A .safetensors, .npz, .pt, .onnx, .keras or .h5 file, or example:mnist-mlp, example:mnist-mlp-pruned."
@@ -41,6 +42,14 @@ Attention = Annotated[str, typer.Option("--attention", help="Nodes of attention:
 Normalisation = Annotated[str, typer.Option("--normalisation", help="Its factors: fold, or skip to copy no weight.")]
 
 
-def names(order: str | None) -> list[str] | None:
-    """Split what --order says at its commas."""
-    return None if order is None else [name.strip() for name in order.split(",")]
+_ASKED = (
+    "orientation", "order", "architecture", "n_heads", "n_kv_heads", "norm", "input_layer", "dense_head", "residual",
+    "attention", "normalisation",
+)  # fmt: skip
+
+
+def asked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a command was given, by name, as ``load`` and ``inspect_file`` take it: words, which they check."""
+    order = given["order"]
+    names = None if order is None else [name.strip() for name in order.split(",")]
+    return {**{name: given[name] for name in _ASKED}, "order": names}

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 from netspectra.errors import GraphError
 from netspectra.graph import Block
-from netspectra.graph.panels import PANEL_ELEMENTS, require_finite
+from netspectra.graph.panels import require_finite, row_panels
 from netspectra.networks.blocks import BlockPlan, group_width
 from netspectra.training.channel_weights import Norm, channel_weights
 
@@ -73,14 +73,13 @@ def _scaled(plan: BlockPlan, E: Any) -> Any:
         return E
     work = np.float64 if E.dtype == np.float64 else np.float32
     out = np.empty(E.shape, plan.dtype)
-    height = max(1, PANEL_ELEMENTS // max(1, E.shape[1]))
-    for start in range(0, E.shape[0], height):
-        panel = E[start : start + height].astype(work)
+    for part in row_panels(E):
+        panel = E[part].astype(work)
         if plan.col_scale is not None:
-            panel *= plan.col_scale[start : start + height, None].astype(work)
+            panel *= plan.col_scale[part, None].astype(work)
         if plan.row_scale is not None:
             panel *= plan.row_scale.astype(work)
-        out[start : start + height] = panel
+        out[part] = panel
     return out
 
 
@@ -89,12 +88,10 @@ def _combined(plan: BlockPlan, E: Any, norm: Norm) -> Any:
     work = np.dtype(np.float64 if E.dtype == np.float64 else np.float32)
     square = norm == "l2"
     out = np.zeros(plan.shape, work)
-    n_rows, n_cols = E.shape
+    n_cols = E.shape[1]
     onto = sp.csr_array((np.ones(n_cols, work), (np.arange(n_cols), plan.targets)), shape=(n_cols, plan.shape[1]))
     same = bool(np.array_equal(plan.targets, np.arange(plan.shape[1])))
-    height = max(1, PANEL_ELEMENTS // max(1, n_cols))
-    for start in range(0, n_rows, height):
-        part = slice(start, min(start + height, n_rows))
+    for part in row_panels(E):
         panel = np.abs(np.asarray(E[part]).astype(work))
         if plan.col_scale is not None:
             panel *= plan.col_scale[part, None].astype(work)

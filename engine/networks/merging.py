@@ -50,17 +50,16 @@ class Merged:
 
 def merge(ledger: Ledger, residual: Residual) -> Merged:
     """Decide which joins make nodes one, and number what is left."""
-    kept_apart: set[int] = set()
+    uses, kept_apart = _uses(ledger), set[int]()
     while True:
-        merged = _merged(ledger, residual, kept_apart)
+        merged = _merged(ledger, residual, uses, kept_apart)
         more = _within_a_layer(ledger, merged) - kept_apart
         if not more:
             return merged
         kept_apart |= more
 
 
-def _merged(ledger: Ledger, residual: Residual, kept_apart: set[int]) -> Merged:
-    uses = _uses(ledger)
+def _merged(ledger: Ledger, residual: Residual, uses: Nodes, kept_apart: set[int]) -> Merged:
     parent = np.arange(ledger.n_nodes, dtype=np.int64)
     piece = np.full(ledger.n_nodes, -1, np.int64)
     bridges = []

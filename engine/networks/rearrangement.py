@@ -68,25 +68,30 @@ def transpose(scene: Scene, operation: Operation, values: list[Value]) -> Value:
 
 def split(scene: Scene, operation: Operation, values: list[Value]) -> list[Value]:
     """Parts along an axis."""
+    del scene
     value, sizes = values[0], [int(size) for size in operation.options["sizes"]]
     starts = np.cumsum([0, *sizes])
     return [
-        _cut(scene, operation, value, operation.options["axis"], slice(int(a), int(a) + size), size)
-        for a, size in zip(starts, sizes, strict=False)
+        _cut(value, operation.options["axis"], slice(int(a), int(a) + size), size, out)
+        for a, size, out in zip(starts, sizes, operation.outputs, strict=False)
     ]
 
 
 def cut(scene: Scene, operation: Operation, values: list[Value]) -> Value:
     """Part of an axis, as Python's slices."""
+    del scene
     value, options = values[0], operation.options
     chosen = slice(options["start"], options["stop"], options.get("step", 1))
-    return _cut(scene, operation, values[0], options["axis"], chosen, _length(value, options["axis"], chosen))
+    length = _length(value, options["axis"], chosen)
+    return _cut(value, options["axis"], chosen, length, operation.outputs[0], operation.shape)
 
 
 def take(scene: Scene, operation: Operation, values: list[Value]) -> Value:
     """Places of an axis in another order."""
+    del scene
     indices = np.asarray(operation.options["indices"], np.int64).ravel()
-    return _cut(scene, operation, values[0], operation.options["axis"], indices, len(indices))
+    length, out = len(indices), operation.outputs[0]
+    return _cut(values[0], operation.options["axis"], indices, length, out, operation.shape)
 
 
 def pad(scene: Scene, operation: Operation, values: list[Value]) -> Value:
@@ -142,13 +147,15 @@ def expand(scene: Scene, operation: Operation, values: list[Value]) -> Value:
 
 def repeat(scene: Scene, operation: Operation, values: list[Value]) -> Value:
     """Each place of an axis so often, one after another."""
+    del scene
     value, times = values[0], int(operation.options["times"])
     place = value.axis(operation.options["axis"])
     size = None if value.shape is None or value.shape[place] is None else int(value.shape[place] or 0)
     if value.nodes is not None and value.nodes.shape[place] > 1:
         require_room([*value.nodes.shape, times])
     indices = np.repeat(np.arange(size or 1), times)
-    return _cut(scene, operation, value, place, indices, None if size is None else size * times)
+    length = None if size is None else size * times
+    return _cut(value, place, indices, length, operation.outputs[0], operation.shape)
 
 
 def opaque(scene: Scene, operation: Operation, values: list[Value]) -> list[Value]:
@@ -159,20 +166,18 @@ def opaque(scene: Scene, operation: Operation, values: list[Value]) -> list[Valu
     return [first if number == 0 else constant(None) for number in range(len(operation.outputs))]
 
 
-def _cut(scene: Scene, operation: Operation, value: Value, axis: int, chosen: Any, size: int | None) -> Value:
-    """Some places of an axis."""
-    del scene
+def _cut(value: Value, axis: int, chosen: Any, size: int | None, name: str, shape: Shape | None = None) -> Value:
+    """Some places of an axis, `size` of them; `name` is what the part is called, `shape` its own where it is known."""
     if value.rank is None:
         return value.touched()
     place = value.axis(axis)
-    shape = value.shape
-    if shape is not None:
-        shape = operation.shape or tuple(size if i == place else s for i, s in enumerate(shape))
-        if operation.kind == "split" and operation.shape is not None:
-            shape = tuple(size if i == place else s for i, s in enumerate(value.shape or ()))
+    if value.shape is None:
+        shape = None
+    elif shape is None:
+        shape = tuple(size if i == place else s for i, s in enumerate(value.shape))
     if value.nodes is None:
         whole = value.shape is not None and value.shape[place] == size and isinstance(chosen, slice)
-        return value.touched(shape=shape, origin=value.origin if whole else f"{value.origin}.{operation.outputs[0]}")
+        return value.touched(shape=shape, origin=value.origin if whole else f"{value.origin}.{name}")
 
     def change(array: Any) -> Any:
         if array.shape[place] == 1:
