@@ -94,7 +94,7 @@ def test_ctrl_c_takes_effect_within_a_second(n_threads: int, request: pytest.Fix
     ns.clusterability_test(graph, 12, n_nulls=1, n_init=1, backend=machine)  # compiled
     sent: list[float] = []
     gc.collect()
-    gc.disable()  # Python drops an interrupt that arrives in a finalizer: no other test's garbage is collected meanwhile
+    gc.disable()  # Python drops an interrupt that arrives in a finalizer: collect no other test's garbage meanwhile
     request.addfinalizer(gc.enable)
 
     def press() -> None:
