@@ -36,7 +36,7 @@ _SHOWN = {
 def comparison_rows(measurements: Iterable[Measurement]) -> list[tuple[str, ...]]:
     """Cells of :data:`COLUMNS`: every peer beside ours, ours alone where it has none; series over an axis left out.
 
-    A ratio above 1 says that netspectra is faster. What a peer reached is in brackets where it differs from ours.
+    A ratio above 1 says that netspectra is faster; there is none where the peer did not reach our residual.
     """
     rows: list[tuple[str, ...]] = []
     for question, sides in _by_question(measurements).items():
@@ -48,7 +48,8 @@ def comparison_rows(measurements: Iterable[Measurement]) -> list[tuple[str, ...]
             rows.append((question, mine, "", "", "", reached))
         for peer in peers:
             more = "" if peer.finished else "> "
-            ratio = "-" if ours is None else f"{more}{peer.by(ours):.1f}"
+            equal = peer.figures.get("at_equal_residual", True)
+            ratio = "-" if ours is None else f"{more}{peer.by(ours):.1f}" if equal else "not solved"
             theirs = as_figures(peer.figures)
             at = "; ".join(filter(None, (reached, f"peer: {theirs}" if theirs else "")))
             rows.append((question, mine, peer.side, f"{more}{_with_spread(peer)}", ratio, at))
@@ -56,12 +57,13 @@ def comparison_rows(measurements: Iterable[Measurement]) -> list[tuple[str, ...]
 
 
 def losses(measurements: Iterable[Measurement]) -> list[tuple[str, ...]]:
-    """Question, peer and ratio, wherever a peer that finished was faster."""
+    """Question, peer and ratio, wherever a peer that finished, at our residual, was faster."""
     found: list[tuple[str, ...]] = []
     for question, sides in _by_question(measurements).items():
         ours = sides.get(OURS)
         for side, peer in sides.items():
-            if ours is not None and side != OURS and peer.finished and peer.by(ours) < 1:
+            solved = peer.finished and peer.figures.get("at_equal_residual", True)
+            if ours is not None and side != OURS and solved and peer.by(ours) < 1:
                 found.append((question, side, f"{peer.by(ours):.2f}"))
     return found
 

@@ -21,7 +21,7 @@ from netspectra.spectrum.plan import DEFAULT_MAXITER, DEFAULT_TOL, DENSE_ELEMENT
 
 __all__ = ["CPU_DENSE_SIZE", "CPU_PRODUCT_BYTES", "TestEstimate", "estimate_test"]
 
-CPU_DENSE_SIZE = 1200
+CPU_DENSE_SIZE = 1500
 CPU_PRODUCT_BYTES = 3 * (8 << 20)
 """The CPU backend's own (importing it for these would load the compiled kernels)."""
 

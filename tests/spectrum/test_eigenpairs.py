@@ -157,13 +157,13 @@ def test_small_and_narrow_problems_are_dense_the_others_iterate() -> None:
     def sparse(*sizes: int) -> Any:
         return random_chain(np.dtype("float32"), sizes, density=0.001)
 
-    assert plan(sparse(1200, 1200), 12).solver == "dense"
-    assert plan(sparse(1201, 1201), 12).solver == "lobpcg"
-    assert plan(sparse(1201, 1201), 300).solver == "dense"  # blocks of more than a fifth of the problem
+    assert plan(sparse(1500, 1500), 12).solver == "dense"
+    assert plan(sparse(1501, 1501), 12).solver == "lobpcg"
+    assert plan(sparse(1501, 1501), 300).solver == "dense"  # blocks of more than a fifth of the problem
     assert plan(sparse(500, 500, 500, 500), 12).solver == "dense"
     assert plan(sparse(10, 4000), 12).solver == "dense"
     assert plan(sparse(1000, 17_000), 12).solver == "lobpcg"  # the explicit B would take more than 64 MB
-    assert plan(sparse(1201, 1201), 12, "dense").solver == "dense"
+    assert plan(sparse(1501, 1501), 12, "dense").solver == "dense"
     assert plan(sparse(100, 100), 12, "lobpcg").solver == "lobpcg"
 
 
