@@ -13,7 +13,8 @@ import pytest
 
 from benchmarks.contest_rounds import time_side
 from netspectra.bindings.bench.contests import OURS
-from netspectra.bindings.bench.stages import StageContests, compare_inertia
+from netspectra.bindings.bench.inertia import compare_inertia
+from netspectra.bindings.bench.stages import StageContests
 from netspectra.bindings.bench.workloads import ChainWorkload
 
 pytestmark = pytest.mark.usefixtures("one_core")

@@ -25,6 +25,7 @@ from netspectra.bindings.bench.records import Record
 from netspectra.bindings.bench.suites import Run
 from netspectra.bindings.bench.tables import comparison_rows, goal_rows, series_lines
 from netspectra.bindings.bench.workloads import DEEP, VGG16, WORKLOADS
+from netspectra.spectrum.plan import DEFAULT_TOL
 
 __all__ = ["SUITES", "main"]
 
@@ -78,7 +79,9 @@ def sparse(run: Run, o: argparse.Namespace) -> Steps:
     steps: Steps = [("planted", partial(run.planted, o.nodes))]
     if shared != o.nodes:
         steps.append(("planted beside lobpcg", partial(run.planted, shared)))
-    steps.append(("scikit-learn lobpcg", partial(_forget, run.planted_peer, shared, "lobpcg", o.peer_seconds)))
+    for tolerance in (None, DEFAULT_TOL):
+        call = partial(_forget, run.planted_peer, shared, "lobpcg", o.peer_seconds, tolerance)
+        steps.append(("scikit-learn lobpcg", call))
     steps.append(("scikit-learn arpack", partial(run.largest_arpack, o.arpack_first, o.arpack_seconds)))
     return steps
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from netspectra.bindings.bench.growth import exponent, series_of
 from netspectra.bindings.bench.plots import draw_series
 from netspectra.bindings.bench.records import Measurement, Record
-from netspectra.bindings.bench.tables import COLUMNS, as_time, comparison_rows, goal_rows, losses, markdown
+from netspectra.bindings.bench.tables import COLUMNS, as_time, comparison_rows, floor_rows, goal_rows, losses, markdown
 
 __all__ = ["write_report"]
 
@@ -42,6 +42,9 @@ def write_report(records: Sequence[Record], folder: Path, title: str = "Results 
             "### Where a peer is faster",
             markdown(("question", "peer", "ratio"), slower) if slower else "Nowhere.",
         ]
+    floors = floor_rows(measurements)
+    if floors:
+        parts += ["## Stages beside their floors", _FLOORS, markdown(("stage", "measured", "floor", "times"), floors)]
     parts += _growth(measurements, folder)
     failed = [failure for record in records for failure in record.failures]
     if failed:
@@ -54,6 +57,11 @@ def write_report(records: Sequence[Record], folder: Path, title: str = "Results 
 _HOW_TO_READ = (
     "Medians, ± half the distance between the quartiles. The ratio is the peer's time by ours, taken within a turn "
     "where sides took turns; > says that the peer was stopped. *At* is what the answers were checked to be."
+)
+
+_FLOORS = (
+    "One thread. The floor is what the compulsory bytes take in a copy from the same cache, or the operations in a "
+    "GEMM, whichever is longer, both measured in the same run; random numbers and comparisons are not in it."
 )
 
 

@@ -161,7 +161,7 @@ class _Problem:
         not good enough.
         """
         rng, width = np.random.default_rng(0), block_width(self.k, self.n)
-        vectors = rng.standard_normal((self.n, width)).astype(np.float32)
+        vectors: Any = rng.standard_normal((self.n, width)).astype(np.float32)
         on_L = 2**0.5 * (1 - self.last_eigenvalue) if isinstance(self.operator, BipartiteGram) else 1.0
         for _ in range(_RESTARTS + 1):
             values, vectors = scipy.sparse.linalg.lobpcg(

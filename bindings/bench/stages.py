@@ -11,26 +11,19 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
-import scipy.sparse
-import scipy.sparse.linalg
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from netspectra.bindings.bench.accuracy import (
-    INERTIA_TOLERANCE,
-    RESIDUAL_LIMIT,
-    AccuracyError,
-    inertia_difference,
-    require,
-)
+from netspectra.bindings.bench.accuracy import RESIDUAL_LIMIT, require
 from netspectra.bindings.bench.contests import OURS, Contest, has_sklearn
 from netspectra.bindings.bench.null_stages import prepare_stages
 from netspectra.bindings.bench.official_pipeline import official_adjacency, official_ncut, official_null
 from netspectra.bindings.bench.residual import largest_residual
+from netspectra.bindings.bench.sparse_peers import SparsePeers
 from netspectra.bindings.bench.workloads import ChainWorkload
 from netspectra.spectrum.plan import block_width
 
-__all__ = ["STAGES", "StageContests", "compare_inertia", "one_thread"]
+__all__ = ["STAGES", "StageContests", "one_thread"]
 
 STAGES = ("shuffle", "build", "operator", "dense eigenpairs", "eigen", "k-means", "n-cut", "whole null")
 REPLICATE = 0
@@ -49,20 +42,35 @@ def one_thread() -> Iterator[None]:
 
 
 class StageContests:
-    """Contests over the stages of null network 0 of a workload; make and run them within :func:`one_thread`."""
+    """Contests over the stages of null network 0 of a workload; make and run them within :func:`one_thread`.
+
+    Parameters
+    ----------
+    workload : ChainWorkload
+
+    Attributes
+    ----------
+    names : list of str
+        Of :data:`STAGES`, those that its solver has.
+    is_dense : bool
+        Whether LAPACK solves it, instead of LOBPCG.
+    batch, solution, points, labels, rounds
+        What the stages make of the null network; `rounds` are those of every restart of k-means.
+    """
 
     def __init__(self, workload: ChainWorkload) -> None:
         self.workload = workload
         self.stages = prepare_stages(workload)
         plan = self.stages.recipe.solver
-        self._is_dense, self._is_explicit = plan.solver == "dense", plan.solver == "dense" or plan.explicit
-        absent: dict[str, bool] = {"build": not self._is_explicit, "dense eigenpairs": not self._is_dense}
+        self.is_dense, self._is_explicit = plan.solver == "dense", plan.solver == "dense" or plan.explicit
+        absent: dict[str, bool] = {"build": not self._is_explicit, "dense eigenpairs": not self.is_dense}
         self.names = [name for name in STAGES if not absent.get(name)]
         with self.stages.backend.session():
             self.batch = self.stages.shuffle(REPLICATE)
             self.solution = self.stages.solve(self.batch, REPLICATE)
             self.points = self.stages.embed(self.batch, self.solution)
-            self.labels = self.stages.kmeans(self.batch, self.points, REPLICATE).labels[:, 0, :]
+            clusters = self.stages.kmeans(self.batch, self.points, REPLICATE)
+            self.labels, self.rounds = clusters.labels[:, 0, :], clusters.n_iter
 
     def contest(self, stage: str) -> Contest:
         """One of :data:`STAGES`."""
@@ -93,15 +101,9 @@ class StageContests:
         return self.stages.weights(self.batch)
 
     @cached_property
-    def adjacency(self) -> scipy.sparse.csr_array:
-        """Of the null network, float64."""
-        return official_adjacency(self.weights)
-
-    @cached_property
-    def normalized(self) -> scipy.sparse.csr_array:
-        """``S = D^-1/2 A D^-1/2``."""
-        scale = scipy.sparse.dia_array((1 / np.sqrt(self.adjacency.sum(axis=1)), 0), shape=self.adjacency.shape)
-        return scipy.sparse.csr_array(scale @ self.adjacency @ scale)
+    def sparse(self) -> SparsePeers:
+        """The null network as peers have it."""
+        return SparsePeers(official_adjacency(self.weights), self.workload.k)
 
     # -- one method per stage: who answers, and what the answer must be
 
@@ -136,8 +138,8 @@ class StageContests:
         operator = self.stages.operator(self.batch)
         rng, width = np.random.default_rng(0), block_width(self.workload.k, operator.size)
         X = rng.standard_normal((1, operator.size, width)).astype(np.float32)
-        whole = rng.standard_normal((self.normalized.shape[0], width))
-        S = self.normalized
+        whole = rng.standard_normal((self.sparse.normalized.shape[0], width))
+        S = self.sparse.normalized
         product = operator.apply
         if self._is_explicit:
             gram = self.stages.gram(self.batch)
@@ -169,11 +171,11 @@ class StageContests:
         """Bottom eigenpairs of the Laplacian, from the weights (peers: from the sparse S, ready-made)."""
         sides: Sides = {
             OURS: lambda: self.stages.solve(self.batch, REPLICATE),
-            "SciPy eigsh": self._eigsh,
-            "SciPy lobpcg": self._lobpcg,
+            "SciPy eigsh": self.sparse.eigsh,
+            "SciPy lobpcg": self.sparse.lobpcg,
         }
         if has_sklearn():
-            sides["scikit-learn spectral_embedding"] = self._embedding
+            sides["scikit-learn spectral_embedding"] = self.sparse.embedding
 
         def check(side: str, result: Any) -> Figures:
             expected = self.solution.eigenvalues[0]
@@ -184,33 +186,15 @@ class StageContests:
                 return {"residual": residual, "iterations": int(result.n_iterations[0])}
             if side == "SciPy eigsh":
                 self._require_eigenvalues(side, 1 - result[0][::-1], expected)
-                return {"residual": self._residual_of_S(*result)}
+                return {"residual": self.sparse.residual(*result)}
             if side == "SciPy lobpcg":
                 values, vectors, history = result
-                residual = self._residual_of_S(values[: self.workload.k], vectors[:, : self.workload.k])
+                residual = self.sparse.residual(values[: self.workload.k], vectors[:, : self.workload.k])
                 self._require_eigenvalues(side, 1 - values[: self.workload.k], expected, 10 * RESIDUAL_LIMIT)
                 return {"residual": residual, "iterations": len(history)}
             return {}
 
         return sides, check
-
-    def _eigsh(self) -> Any:
-        start = np.random.default_rng(0).uniform(-1, 1, self.normalized.shape[0])
-        return scipy.sparse.linalg.eigsh(self.normalized, self.workload.k, which="LA", v0=start, tol=1e-5)
-
-    def _lobpcg(self) -> Any:
-        start = np.random.default_rng(0).standard_normal((self.normalized.shape[0], self.workload.k + 4))
-        return scipy.sparse.linalg.lobpcg(
-            self.normalized, start, tol=1e-5, maxiter=200, largest=True, retResidualNormsHistory=True
-        )
-
-    def _embedding(self) -> Any:
-        from sklearn.manifold import spectral_embedding
-
-        k = self.workload.k
-        return spectral_embedding(
-            self.adjacency, n_components=k, eigen_solver="arpack", random_state=0, drop_first=False
-        )
 
     def _kmeans(self) -> tuple[Sides, Callable[[str, Any], Figures]]:
         live = self.points[0][self.batch.live[0]]
@@ -233,11 +217,11 @@ class StageContests:
         chosen = self.labels[0][self.batch.live[0]]
 
         def check(side: str, result: Any) -> Figures:
-            exact = official_ncut(self.adjacency, chosen)
+            exact = official_ncut(self.sparse.adjacency, chosen)
             require(abs(result - exact) <= 1e-9 * exact, f"{side}: n-cut {result}, official {exact}")
             return {"ncut": result}
 
-        adjacency = self.adjacency
+        adjacency = self.sparse.adjacency
         return {
             OURS: lambda: self.stages.ncut(self.batch, self.labels),
             "official n-cut": lambda: official_ncut(adjacency, chosen),
@@ -260,34 +244,3 @@ class StageContests:
     def _require_eigenvalues(self, side: str, found: Any, expected: Any, tolerance: float = RESIDUAL_LIMIT) -> None:
         difference = float(np.max(np.abs(np.asarray(found, np.float64) - np.asarray(expected, np.float64))))
         require(difference <= tolerance, f"{side}: eigenvalues differ by {difference:.2g}")
-
-    def _residual_of_S(self, values: Any, vectors: Any) -> float:
-        return float(np.linalg.norm(self.normalized @ vectors - vectors * values, axis=0).max())
-
-
-def compare_inertia(contests: StageContests, n_sets: int) -> Figures:
-    """Median over the embeddings of `n_sets` null networks of our inertia by scikit-learn's, minus one.
-
-    Each side keeps its best of ``n_init`` restarts. The median over 20 sets still has a standard deviation of 0.1%;
-    take 100.
-
-    Raises
-    ------
-    AccuracyError
-        If it is beyond 0.1%.
-    """
-    from sklearn.cluster import KMeans
-
-    stages, w = contests.stages, contests.workload
-    ours, theirs = [], []
-    for replicate in range(n_sets):
-        batch = stages.shuffle(replicate)
-        points = stages.embed(batch, stages.solve(batch, replicate))
-        ours.append(float(stages.kmeans(batch, points, replicate).inertia.min()))
-        live = points[0][batch.live[0]]
-        theirs.append(float(KMeans(w.k, n_init=w.n_init, random_state=replicate).fit(live).inertia_))
-    difference = inertia_difference(ours, theirs)
-    if abs(difference) > INERTIA_TOLERANCE:
-        msg = f"inertia differs by {difference:.2%} in the median over {n_sets} embeddings"
-        raise AccuracyError(msg)
-    return {"inertia_difference": difference, "sets": n_sets}

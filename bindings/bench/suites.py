@@ -13,6 +13,7 @@ from netspectra.bindings.bench.children import run_child
 from netspectra.bindings.bench.clusterings import clustering_contest
 from netspectra.bindings.bench.contests import has_sklearn, run_contest
 from netspectra.bindings.bench.ensembles import OFFICIAL, EnsembleSizes, measure_ensemble, our_ensemble
+from netspectra.bindings.bench.floors import floor_seconds
 from netspectra.bindings.bench.growth import (
     depths_up_to,
     exponent,
@@ -24,10 +25,11 @@ from netspectra.bindings.bench.growth import (
     measure_start_up,
     series_of,
 )
+from netspectra.bindings.bench.inertia import compare_inertia
 from netspectra.bindings.bench.machine import n_cores
 from netspectra.bindings.bench.records import OURS, Goal, Measurement, Record
 from netspectra.bindings.bench.solvers import EIGEN_PEERS
-from netspectra.bindings.bench.stages import StageContests, compare_inertia, one_thread
+from netspectra.bindings.bench.stages import StageContests, one_thread
 from netspectra.bindings.bench.workloads import DEEP, VGG16, WIDE_EDGES, WORKLOADS, ChainWorkload, wide_sizes
 
 __all__ = ["Run"]
@@ -102,9 +104,12 @@ class Run:
         """Every stage of a null network beside its peers, one thread each."""
         with one_thread():
             contests = StageContests(workload)
+            floors = floor_seconds(contests)
             for stage in contests.names:
                 self.say(f"{workload.name}: {stage}")
-                self.add(run_contest(contests.contest(stage), repeats, budget / len(contests.names)))
+                found = run_contest(contests.contest(stage), repeats, budget / len(contests.names))
+                found[0].figures["floor"] = floors[stage]
+                self.add(found)
             if inertia_sets and has_sklearn():
                 self.say(f"{workload.name}: inertia over {inertia_sets} embeddings")
                 figures = compare_inertia(contests, inertia_sets)
@@ -173,14 +178,19 @@ class Run:
             if "peak" in found:
                 self.goal("planted partition of 1e7 nodes: peak memory", found["peak"] / GB, 20.0, unit=" GB")
 
-    def planted_peer(self, nodes: int, eigen_solver: str, timeout: float | None) -> bool:
-        """Let scikit-learn find the same partition; whether it did in time."""
+    def planted_peer(
+        self, nodes: int, eigen_solver: str, timeout: float | None, eigen_tol: float | None = None
+    ) -> bool:
+        """Let scikit-learn find the same partition, to its default tolerance or to another; whether it did in time."""
         if not has_sklearn():
             return False
         self.say(f"planted partition of {nodes:,} nodes: scikit-learn, {eigen_solver}")
-        found = run_child("peer_on_planted", {"nodes": nodes, "eigen_solver": eigen_solver}, timeout)
+        options: dict[str, Any] = {"nodes": nodes, "eigen_solver": eigen_solver}
+        options |= {} if eigen_tol is None else {"eigen_tol": eigen_tol}
+        found = run_child("peer_on_planted", options, timeout)
         question = f"planted partition of {nodes:,} nodes, from nothing to 8 clusters"
-        self._add_planted(question, f'scikit-learn, eigen_solver="{eigen_solver}"', found)
+        tolerance = "" if eigen_tol is None else f", eigen_tol={eigen_tol:g}"
+        self._add_planted(question, f'scikit-learn, eigen_solver="{eigen_solver}"{tolerance}', found)
         return bool(found["finished"])
 
     def largest_arpack(self, first: int, seconds: float) -> None:

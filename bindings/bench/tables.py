@@ -16,6 +16,7 @@ __all__ = [
     "as_time",
     "comparison_rows",
     "comparison_table",
+    "floor_rows",
     "goal_rows",
     "losses",
     "markdown",
@@ -66,6 +67,20 @@ def losses(measurements: Iterable[Measurement]) -> list[tuple[str, ...]]:
             if ours is not None and side != OURS and solved and peer.by(ours) < 1:
                 found.append((question, side, f"{peer.by(ours):.2f}"))
     return found
+
+
+def floor_rows(measurements: Iterable[Measurement]) -> list[tuple[str, ...]]:
+    """Stage, measured, floor, and how many times the floor that is, wherever a floor was counted."""
+    return [
+        (
+            each.question,
+            _with_spread(each),
+            as_time(each.figures["floor"]),
+            f"{each.median / each.figures['floor']:.1f}",
+        )
+        for each in measurements
+        if each.side == OURS and "floor" in each.figures
+    ]
 
 
 def goal_rows(goals: Iterable[Goal]) -> list[tuple[str, ...]]:

@@ -66,8 +66,13 @@ def cluster_planted(nodes: int, n_init: int = 4, seed: int = 0) -> Figures:
     }
 
 
-def peer_on_planted(nodes: int, eigen_solver: str, n_init: int = 4, seed: int = 0) -> Figures:
-    """Do the same with scikit-learn's ``SpectralClustering``, threads as it likes."""
+def peer_on_planted(
+    nodes: int, eigen_solver: str, eigen_tol: float | Literal["auto"] = "auto", n_init: int = 4, seed: int = 0
+) -> Figures:
+    """Do the same with scikit-learn's ``SpectralClustering``, threads as it likes.
+
+    Its default tolerance for ``"lobpcg"`` is ``1.5e-8 n`` (SciPy's), which stops far from our residual where n is large.
+    """
     from sklearn.cluster import SpectralClustering
 
     planted = PlantedPartition(nodes, seed=seed)
@@ -76,6 +81,7 @@ def peer_on_planted(nodes: int, eigen_solver: str, n_init: int = 4, seed: int = 
     clustering = SpectralClustering(
         planted.n_groups,
         eigen_solver=eigen_solver,
+        eigen_tol=eigen_tol,
         affinity="precomputed",
         assign_labels="kmeans",
         n_init=n_init,

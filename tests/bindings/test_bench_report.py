@@ -42,6 +42,8 @@ def record(scale: float = 1.0) -> Record:
         )
         for n in (1000, 10_000, 100_000)
     ]
+    compared[0].figures["floor"] = 0.5 * scale
+    compared.append(Measurement("sorting", "lazy", [0.1 * scale], figures={"at_equal_residual": False}))
     machine = {"date": "2000-01-01T00:00:00", "commit": "abc", "cores": 2, "processor": "CPU", "blas": ["x"]}
     return Record(machine, {}, compared + points, [Goal("fast", 19.0, 18.0, at_least=True)], {}, ["W9: residual 1"])
 
@@ -53,6 +55,9 @@ def test_a_page_has_goals_comparisons_losses_and_plots(tmp_path: Path) -> None:
     assert "| fast | 19 | at least 18 | met |" in text
     assert "| sorting | 2 s | NumPy | 1 s | 0.5 |" in text  # the last record counts
     assert "| sorting | NumPy | 0.50 |" in text
+    assert "| sorting | 2 s | lazy | 100 ms | not solved |" in text
+    assert "| sorting | lazy" not in text
+    assert "| sorting | 2 s | 500 ms | 4.0 |" in text
     assert "Fitted exponent 1.020." in text
     assert "- W9: residual 1" in text
     assert "commit abc" in text

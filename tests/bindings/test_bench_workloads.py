@@ -15,6 +15,7 @@ from netspectra.bindings.bench.children import run_child
 from netspectra.bindings.bench.clusterings import clustering_contest
 from netspectra.bindings.bench.contests import OURS, run_contest
 from netspectra.bindings.bench.ensembles import OFFICIAL, EnsembleSizes, measure_ensemble
+from netspectra.bindings.bench.floors import Work, floor_seconds, stage_work
 from netspectra.bindings.bench.growth import depths_up_to, exponent, grow_clusters, grow_edges, grow_nodes, grow_nulls
 from netspectra.bindings.bench.machine import n_cores
 from netspectra.bindings.bench.planted import PlantedPartition
@@ -24,6 +25,7 @@ from netspectra.bindings.bench.solvers import EIGEN_PEERS, compare_solvers, solv
 from netspectra.bindings.bench.stages import StageContests, one_thread
 from netspectra.bindings.bench.workloads import DEEP, RandomWorkload, normal_weights, wide_sizes
 from netspectra.kernels import get_backend
+from netspectra.spectrum.plan import block_width
 
 TINY = RandomWorkload("tiny", "tiny: 40-30-20", (40, 30, 20), k=3, n_init=4)
 
@@ -82,6 +84,30 @@ def test_every_stage_passes_its_checks() -> None:
             found = run_contest(contests.contest(stage), 1)
             assert found[0].side == OURS
             assert all(each.median > 0 for each in found)
+
+
+def test_the_work_of_stages_is_counted() -> None:
+    with one_thread():
+        contests = StageContests(TINY)
+        work, floors = stage_work(contests), floor_seconds(contests)
+    assert work["shuffle"] == Work(2 * 4 * 1800, 0, 4 * 1800)
+    assert work["build"].flops == (40 + 20) * 30**2  # half of a symmetric product: B has the 30 nodes of the middle
+    assert work["operator"].flops == 2 * 30**2 * block_width(3, 30)
+    assert work["k-means"].flops == 2 * contests.rounds.sum() * 90 * 3 * 3
+    assert set(contests.names) == set(floors)
+    assert floors["whole null"] == pytest.approx(sum(floors[s] for s in ("shuffle", "eigen", "k-means", "n-cut")))
+    assert min(floors.values()) > 0
+
+
+def test_an_iterated_stage_reads_the_weights_once_per_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netspectra.kernels.cpu.backend.CpuBackend.dense_size", 10)
+    with one_thread():
+        contests = StageContests(TINY)
+        work = stage_work(contests)
+    assert not contests.is_dense
+    assert work["eigen"].traffic == contests.solution.n_iterations[0] * 4 * 1800
+    assert work["operator"].flops == 4 * 1800 * block_width(3, 30)
+    assert "build" not in work
 
 
 def test_a_wrong_answer_of_a_stage_fails() -> None:
