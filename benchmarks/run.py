@@ -58,7 +58,7 @@ def vgg(run: Run, o: argparse.Namespace) -> Steps:
 def stages(run: Run, o: argparse.Namespace) -> Steps:
     """W1, W1p and W2: every stage of a null network, one thread; k-means inertia beside scikit-learn's."""
     steps: Steps = [(f"{w.name} stages", partial(run.stages, w, 15, 60.0, o.inertia_sets)) for w in WORKLOADS.values()]
-    return [*steps, ("W2 stages", partial(run.stages, VGG16, 5, 60.0, min(o.inertia_sets, 5)))]
+    return [*steps, ("W2 stages", partial(run.stages, VGG16, 5, 60.0, o.inertia_sets))]
 
 
 def deep(run: Run, o: argparse.Namespace) -> Steps:

@@ -14,6 +14,7 @@ import numpy as np
 
 from netspectra.bindings.bench.stages import StageContests
 from netspectra.bindings.bench.timing import take_turns
+from netspectra.kernels.weights import n_stored
 from netspectra.spectrum.plan import block_width
 
 __all__ = ["Work", "floor_seconds", "stage_work"]
@@ -42,9 +43,10 @@ class Work:
 
 
 def stage_work(contests: StageContests) -> dict[str, Work]:
-    """Count the work of each stage of null network 0, with the iterations and rounds that it takes."""
+    """Count the work of each stage of null network 0 as it is stored, with the iterations and rounds that it takes."""
     structure, k = contests.batch.structure, contests.workload.k
-    edges, n, size = contests.workload.graph.n_edges, structure.n_nodes, structure.reduced_size
+    edges = sum(n_stored(block) // block.n_members for block in contests.batch.weights)
+    n, size = structure.n_nodes, structure.reduced_size
     width, weights = block_width(k, size), 4 * edges
     rounds = int(contests.rounds.sum())
     work = {

@@ -71,7 +71,7 @@ def peer_on_planted(
 ) -> Figures:
     """Do the same with scikit-learn's ``SpectralClustering``, threads as it likes.
 
-    Its default tolerance for ``"lobpcg"`` is ``1.5e-8 n`` (SciPy's), which stops far from our residual where n is large.
+    Its default tolerance for ``"lobpcg"`` is ``1.5e-8 n`` (SciPy's), far from our residual for a large n.
     """
     from sklearn.cluster import SpectralClustering
 

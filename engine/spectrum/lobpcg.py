@@ -179,14 +179,14 @@ class _Step:
         xp, backend, parts = self.backend.xp, self.backend, len(Q)
 
         def gram(*both: Array) -> Array:
+            """``Q^T A Q``, and below it the squared lengths of the columns of Q, in one pass."""
             basis, images = side_by_side(backend, *both[:parts]), side_by_side(backend, *both[parts:])
-            return xp.matmul(xp.matrix_transpose(basis), images)
+            squares = xp.sum(basis * basis, axis=1, keepdims=True)
+            return xp.concat([xp.matmul(xp.matrix_transpose(basis), images), squares], axis=1)
 
-        def squares(*basis: Array) -> Array:
-            return xp.concat([xp.sum(part * part, axis=1) for part in basis], axis=1)
-
-        H = symmetric(backend, backend.row_sums(gram, *Q, *AQ))
-        filled = xp.astype(backend.row_sums(squares, *Q) > 0.5, H.dtype)
+        both = backend.row_sums(gram, *Q, *AQ)
+        H = symmetric(backend, both[:, :-1, :])
+        filled = xp.astype(both[:, -1, :] > 0.5, H.dtype)
         # Never chosen, for the spectrum is >= -1; and not much farther, or a float32 eigh loses digits: with 4 instead
         # LOBPCG took two to four times as many iterations on JAX.
         H = H - 1.25 * (1 - filled)[:, :, None] * xp.eye(H.shape[1], dtype=H.dtype)

@@ -41,35 +41,43 @@ def combined(backend: Backend, C: Array, *parts: Array) -> Array:
     return backend.rowwise(lambda *p: backend.xp.matmul(side_by_side(backend, *p), C), *parts)
 
 
-def project_out(backend: Backend, X: Array, *bases: Array) -> Array:
+def project_out(backend: Backend, X: Array, *bases: Array, times: int = 2) -> Array:
     """Remove from X (B, n, c) its components along orthonormal `bases`, twice ("twice is enough", W. Kahan).
 
     The bases are orthonormal together, so all are removed at once.
     """
     if not bases:
         return X
-    for _ in range(2):
+    for _ in range(times):
         C = backend.row_sums(lambda x, *q: _times(backend, side_by_side(backend, *q), x), X, *bases)
         X = backend.rowwise(lambda x, *q, C=C: x - backend.xp.matmul(side_by_side(backend, *q), C), X, *bases)
     return X
 
 
 def orthonormalize(backend: Backend, X: Array, *bases: Array) -> Array:
-    """Orthonormal basis of the part of X (B, n, c) that is orthogonal to `bases`; dependent columns become zero."""
+    """Orthonormal basis of the part of X (B, n, c) that is orthogonal to `bases`; dependent columns become zero.
+
+    Each pass over a tall block costs as much as any other, so columns are made unit vectors in the small Gram matrix
+    and in its coefficients. The second sweep removes what the first one's scaling has let grow out of rounding, for
+    which once is enough.
+    """
     xp = backend.xp
     epsilon = float(xp.finfo(X.dtype).eps)
-    X, before = _unit_columns(backend, X, _norms(backend, X), float(xp.finfo(X.dtype).smallest_normal) ** 0.5)
+    X, before = _unit_columns(backend, X)
     for sweep in range(2):
-        X = project_out(backend, X, *bases)
+        X = project_out(backend, X, *bases, times=2 - sweep)
+        squares = inner(backend, X, X)
+        norms = xp.sqrt(xp.linalg.diagonal(squares))
         # What is left of a column that lay in the span of the bases is rounding noise: drop it.
-        norms = _norms(backend, X)
-        X, _ = _unit_columns(backend, X, xp.where(norms > 100 * epsilon * before, norms, xp.zeros_like(norms)), epsilon)
-        values, vectors = backend.eigh(inner(backend, X, X))
+        left = (norms > 100 * epsilon * before) & xp.isfinite(norms)
+        inverse = xp.where(left, 1.0 / xp.where(left, norms, xp.ones_like(norms)), xp.zeros_like(norms))
+        values, vectors = backend.eigh(symmetric(backend, inverse[:, :, None] * squares * inverse[:, None, :]))
         top = values[:, -1:]
         keep = (values > 10 * X.shape[2] * epsilon * top) & (values > 0) if sweep == 0 else values > 0.5
         safe = xp.where(keep, values, xp.ones_like(values))
         scale = xp.where(keep, 1.0 / xp.sqrt(safe), xp.zeros_like(values))
-        X, before = combined(backend, vectors * scale[:, None, :], X), xp.ones_like(norms)
+        X = combined(backend, inverse[:, :, None] * vectors * scale[:, None, :], X)
+        before = xp.ones_like(norms)
     return X
 
 
@@ -77,18 +85,12 @@ def _times(backend: Backend, X: Array, Y: Array) -> Array:
     return backend.xp.matmul(backend.xp.matrix_transpose(X), Y)
 
 
-def _norms(backend: Backend, X: Array) -> Array:
-    """Lengths of the columns, (B, 1, c)."""
+def _unit_columns(backend: Backend, X: Array) -> tuple[Array, Array]:
+    """Columns made unit vectors, zero where norms are tiny or not finite; and which are which (1, 0), (B, c)."""
     xp = backend.xp
-    return xp.sqrt(backend.row_sums(lambda x: xp.sum(x * x, axis=1, keepdims=True), X))
-
-
-def _unit_columns(backend: Backend, X: Array, norms: Array, tiny: float) -> tuple[Array, Array]:
-    """Columns made unit vectors, or zero where their `norms` are tiny or not finite; and which are which (1, 0)."""
-    xp = backend.xp
+    tiny = float(xp.finfo(X.dtype).smallest_normal) ** 0.5
+    norms = xp.sqrt(backend.row_sums(lambda x: xp.sum(x * x, axis=1, keepdims=True), X))
     nonzero = (norms > tiny) & xp.isfinite(norms)
     lengths = xp.where(nonzero, norms, xp.ones_like(norms))
-    return (
-        backend.rowwise(lambda x: xp.where(nonzero, x / lengths, xp.zeros_like(x)), X),
-        xp.astype(nonzero, X.dtype),
-    )
+    unit = backend.rowwise(lambda x: xp.where(nonzero, x / lengths, xp.zeros_like(x)), X)
+    return unit, xp.astype(nonzero, X.dtype)[:, 0, :]
