@@ -140,6 +140,8 @@ def as_time(seconds: float) -> str:
 def as_figures(figures: dict[str, Any]) -> str:
     """Work and accuracy in words; what nobody reads in a table is left to the JSON."""
     known = {name: figures[name] for name in _SHOWN if figures.get(name) is not None}
+    if known.get("iterations") == 0:  # a dense solver makes none
+        del known["iterations"]
     return ", ".join(_SHOWN[name].format(value) for name, value in known.items() if math.isfinite(value))
 
 
