@@ -32,6 +32,7 @@ def draw_series(points: Sequence[Measurement], folder: Path) -> Path:
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
+    from matplotlib.ticker import ScalarFormatter
 
     axis = points[0].axis or ""
     sizes = np.array([each.parameters[axis] for each in points], float)
@@ -52,6 +53,10 @@ def draw_series(points: Sequence[Measurement], folder: Path) -> Path:
             )
             axes.legend(frameon=False)
         axes.set(xscale="log", yscale="log", xlabel=_LABELS.get(axis, axis), ylabel="seconds")
+        for side, values in ((axes.xaxis, sizes), (axes.yaxis, seconds)):
+            if values.max() < 10 * values.min():  # powers of ten alone would leave an axis without a number to read
+                side.set_major_formatter(ScalarFormatter())
+                side.set_minor_formatter(ScalarFormatter())
         axes.set_title(points[0].question, fontsize=8, wrap=True)
         axes.grid(visible=True, which="major", color="0.9", linewidth=0.5)
         path = folder / f"{_file_name(points[0])}.svg"
