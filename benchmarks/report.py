@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     for path in options.files:
         try:
             records.append(Record.read(path))
-        except FileFormatError as error:
+        except (FileFormatError, OSError) as error:
             print(f"left out: {error}")
     if not records:
         print("no file of benchmarks among these")

@@ -104,8 +104,9 @@ def _statistics(result: Any) -> list[tuple[str, str, str]]:
     sensitivity = result.seed_sensitivity
     if sensitivity is not None:
         low, high = sensitivity.ncut_range
-        verdict = "the verdict depends on the seed" if sensitivity.sensitive else "same verdict"
-        rows.append(("seeds", f"{low:.4f} to {high:.4f}", f"n-cut over {sensitivity.n_seeds} further seeds: {verdict}"))
+        verdict = ": the verdict depends on the seed" if sensitivity.sensitive else ": same verdict"
+        told = "" if result.p_value is None else verdict
+        rows.append(("seeds", f"{low:.4f} to {high:.4f}", f"n-cut over {sensitivity.n_seeds} further seeds{told}"))
     return rows
 
 

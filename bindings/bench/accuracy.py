@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 __all__ = [
     "INERTIA_TOLERANCE",
@@ -11,7 +11,6 @@ __all__ = [
     "RESIDUAL_LIMIT",
     "AccuracyError",
     "adjusted_rand_index",
-    "inertia_difference",
     "require",
     "require_same_distribution",
 ]
@@ -43,11 +42,6 @@ def require_same_distribution(ours: NDArray[np.float64], theirs: NDArray[np.floa
     text = f"null n-cuts differ: ours {_moments(ours)}, official {_moments(theirs)}, Kolmogorov-Smirnov p = {p:.2g}"
     require(p > KS_LEVEL, text)
     return p
-
-
-def inertia_difference(ours: ArrayLike, theirs: ArrayLike) -> float:
-    """Median over point sets of ``ours / theirs - 1``."""
-    return float(np.median(np.asarray(ours) / np.asarray(theirs)) - 1.0)
 
 
 def adjusted_rand_index(found: NDArray[Any], true: NDArray[Any]) -> float:

@@ -6,8 +6,10 @@ is right after ``import netspectra``: NumPy, Numba and the compiled kernels, whi
 """
 
 import json
+import os
 import subprocess
 import sys
+import threading
 import time
 from importlib import import_module
 from pathlib import Path
@@ -82,9 +84,17 @@ def _memory(figures: dict[str, Any], samples: list[tuple[float, int]]) -> dict[s
     return {"samples": len(during), "peak": peak, "beyond_weights": beyond}
 
 
+def _end_with_parent(parent: int) -> None:
+    """A parent that is killed cannot end its child, which may hold gigabytes for minutes."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
 def main(arguments: list[str]) -> None:
     """Be the child: run a task and write its figures to standard output."""
     after_import = resident_anonymous()
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     task, options = arguments
     figures = getattr(import_module(TASKS), task)(**json.loads(options))
     sys.stdout.write(json.dumps({"after_import": after_import, **figures}) + "\n")

@@ -54,6 +54,12 @@ class Measurement:
         """The middle lap."""
         return median(self.seconds)
 
+    @property
+    def solved(self) -> bool:
+        """Whether it finished, and did not end before its tolerance (SciPy's ``lobpcg`` warns of that)."""
+        gave_up = any(str(each).startswith("Exited at iteration") for each in self.figures.get("warnings", ()))
+        return self.finished and not gave_up and bool(self.figures.get("at_equal_residual", True))
+
     def by(self, ours: "Measurement") -> float:
         """How many times as long this took as `ours`: the median over laps taken in turn, else of medians."""
         if len(self.seconds) == len(ours.seconds):
@@ -93,6 +99,8 @@ class Record:
         Peers that are not installed, and how to install them.
     failures : list of str
         Checks of accuracy that failed; their times are not among the measurements.
+    complete : bool
+        False while the run goes on: so says the file of one that was interrupted.
     """
 
     machine: dict[str, Any]
@@ -101,6 +109,7 @@ class Record:
     goals: list[Goal] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    complete: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; every measurement with its median and quartiles."""
@@ -140,6 +149,7 @@ class Record:
                 [Goal(**_without(each, "met")) for each in found["goals"]],
                 found["missing"],
                 found["failures"],
+                found.get("complete", True),
             )
         except (KeyError, TypeError) as error:
             msg = f"{path}: this JSON of a benchmark lacks or has too much of something ({error}); measure anew"

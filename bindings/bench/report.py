@@ -40,7 +40,7 @@ def write_report(records: Sequence[Record], folder: Path, title: str = "Results 
         slower = losses(measurements)
         parts += [
             "### Where a peer is faster",
-            markdown(("question", "peer", "ratio"), slower) if slower else "Nowhere.",
+            markdown(("question", "peer", "ratio"), slower) if slower else "Nowhere among these sizes.",
         ]
     floors = floor_rows(measurements)
     if floors:
@@ -55,8 +55,9 @@ def write_report(records: Sequence[Record], folder: Path, title: str = "Results 
 
 
 _HOW_TO_READ = (
-    "Medians, ± half the distance between the quartiles. The ratio is the peer's time by ours, taken within a turn "
-    "where sides took turns; > says that the peer was stopped. *At* is what the answers were checked to be."
+    "Medians, ± half the distance between the quartiles; one lap where there is no ±. The ratio is the peer's time by "
+    "ours, taken within a turn where sides took turns; > says that the peer was stopped, *not solved* that it gave up "
+    "before its tolerance. *At* is what the answers were checked to be."
 )
 
 _FLOORS = (
@@ -84,6 +85,7 @@ def _note(records: Sequence[Record]) -> str:
     lines += [f"- {machine}" for machine in {_machine(record): None for record in records}]
     missing = {name for record in records for name in record.missing}
     lines += [f"- Not installed, so not asked: {name}." for name in sorted(missing)]
+    lines += [f"- Interrupted, so not all of it: {_machine(record)}" for record in records if not record.complete]
     return "\n".join(lines)
 
 

@@ -49,8 +49,8 @@ def comparison_rows(measurements: Iterable[Measurement]) -> list[tuple[str, ...]
             rows.append((question, mine, "", "", "", reached))
         for peer in peers:
             more = "" if peer.finished else "> "
-            equal = peer.figures.get("at_equal_residual", True)
-            ratio = "-" if ours is None else f"{more}{peer.by(ours):.1f}" if equal else "not solved"
+            answered = peer.solved or not peer.finished
+            ratio = "-" if ours is None else f"{more}{peer.by(ours):.1f}" if answered else "not solved"
             theirs = as_figures(peer.figures)
             at = "; ".join(filter(None, (reached, f"peer: {theirs}" if theirs else "")))
             rows.append((question, mine, peer.side, f"{more}{_with_spread(peer)}", ratio, at))
@@ -63,8 +63,7 @@ def losses(measurements: Iterable[Measurement]) -> list[tuple[str, ...]]:
     for question, sides in _by_question(measurements).items():
         ours = sides.get(OURS)
         for side, peer in sides.items():
-            solved = peer.finished and peer.figures.get("at_equal_residual", True)
-            if ours is not None and side != OURS and solved and peer.by(ours) < 1:
+            if ours is not None and side != OURS and peer.solved and peer.by(ours) < 1:
                 found.append((question, side, f"{peer.by(ours):.2f}"))
     return found
 

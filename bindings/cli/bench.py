@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["run_bench"]
 
+BUSY = 0.3
+"""Load average per core from which on somebody else is at work."""
+
 
 def run_bench(
     *,
@@ -32,8 +35,12 @@ def run_bench(
         record = Record(describe_machine(), {"quick": quick}, missing=missing_peers())
         ready_backend("cpu")
         run = Run(record, lambda _: None, json)
-        _with_progress(run, steps_of(run, select(quick=quick)))
-        _show(record, json)
+        try:
+            _with_progress(run, steps_of(run, select(quick=quick)))
+            run.finish()
+        finally:
+            if record.complete or record.measurements:
+                _show(record, json)
     if record.failures:
         raise typer.Exit(1)
 
@@ -59,10 +66,14 @@ def _show(record: Any, json: Path | None) -> None:
 
     m, console = record.machine, open_console()
     show(console, f"netspectra {m['netspectra']} on {m['cores']} cores, {m['processor']}; load {m['load']} before.")
+    if m["load"] is not None and m["load"] > BUSY * m["cores"]:
+        show(console, "Other processes are at work: these figures mean little, the peers' least of all.")
+    if not record.complete:
+        show(console, "Interrupted: this is what was measured until then.")
     show(console, comparison_table(record), *series_lines(record.measurements))
     for name, install in record.missing.items():
         show(console, f"Not installed, so not asked: {name}. {install}")
     for failure in record.failures:
-        show(console, f"CHECK FAILED, its time is not reported: {failure}")
+        show(console, f"CHECK FAILED, so its time is not reported: {failure}")
     if json is not None:
         show(console, f"All figures: {json}")

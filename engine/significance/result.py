@@ -137,6 +137,8 @@ class ClusterabilityResult(Run):
             return f"More modular than chance: {compared} ({place}), for every k-means seed tried."
         if self.z_score is not None and self.z_score > 0:
             return f"Not more modular than chance: {compared}, so above their mean ({place})."
+        if (1 + self.n_nulls - self.n_failed) * SIGNIFICANCE_LEVEL < 1:
+            return f"Cannot tell: {compared} ({place}), too few for a p-value of {SIGNIFICANCE_LEVEL:g}; take more."
         return f"Not distinguishable from chance: {compared} ({place})."
 
     def summary(self) -> str:

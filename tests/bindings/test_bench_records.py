@@ -17,6 +17,7 @@ from netspectra.bindings.bench.accuracy import (
 from netspectra.bindings.bench.contests import OURS, Contest, run_contest
 from netspectra.bindings.bench.machine import describe_machine, n_cores
 from netspectra.bindings.bench.records import Goal, Measurement, Record
+from netspectra.bindings.bench.suites import Run
 from netspectra.bindings.bench.tables import COLUMNS, as_time, comparison_rows, goal_rows, losses, markdown
 from netspectra.bindings.bench.timing import spread_of, take_turns
 from netspectra.errors import FileFormatError
@@ -68,6 +69,21 @@ def test_rows_compare_every_peer_with_ours(record: Record) -> None:
     assert rows[1][4] == "0.5"
     assert rows[2][3:5] == ("> 500 µs", "> 0.2")
     assert losses(record.measurements) == [("adding", "NumPy", "0.50")]  # who was stopped was not faster
+
+
+def test_a_peer_that_gave_up_has_no_ratio() -> None:
+    said = {"warnings": ["Exited at iteration 2000 with accuracies "]}
+    found = [Measurement("sorting", OURS, [2.0]), Measurement("sorting", "lazy", [1.0], figures=said)]
+    assert comparison_rows(found)[0][4] == "not solved"
+    assert losses(found) == []
+
+
+def test_a_record_is_incomplete_until_it_is_finished(record: Record, tmp_path: Path) -> None:
+    run = Run(record, lambda _: None, tmp_path / "run.json")
+    run.attempt("nothing", lambda: None)
+    assert not Record.read(tmp_path / "run.json").complete
+    run.finish()
+    assert Record.read(tmp_path / "run.json").complete
 
 
 def test_laps_in_turn_are_compared_within_a_turn() -> None:

@@ -25,6 +25,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from benchmarks import regressions, report  # noqa: E402
+from benchmarks import run as runs  # noqa: E402
 
 TINY = RandomWorkload("tiny", "tiny: 40-30-20", (40, 30, 20), k=3, n_init=4)
 
@@ -76,7 +77,7 @@ def test_a_page_without_series_needs_no_plot(tmp_path: Path) -> None:
     alone = Record({}, measurements=[Measurement("start-up", OURS, [0.1])])
     text = write_report([alone], tmp_path).read_text()
     assert "| start-up | 100 ms |" in text
-    assert "Nowhere." in text
+    assert "Nowhere among these sizes." in text
     assert "Growth" not in text
 
 
@@ -129,7 +130,37 @@ def test_every_stage_is_recorded() -> None:
     assert all(ratio > 0 for ratio in content["ratios"].values())
 
 
+# -- benchmarks.run
+
+
+def test_suites_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert runs.main(["--list"]) == 0
+    assert runs.main([]) == 0
+    assert capsys.readouterr().out.count("ensembles ") == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"), [(["none"], "no suite 'none'"), (["stages", "--only", "no"], "nothing to do")]
+)
+def test_a_run_of_nothing_is_an_error(asked: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert runs.main(asked) == 2
+    assert said in capsys.readouterr().err
+
+
 # -- netspectra bench
+
+
+@pytest.mark.usefixtures("tiny")
+def test_an_interrupted_bench_shows_what_it_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("netspectra.bindings.bench.suites.Run.planted", interrupt)
+    done = CliRunner().invoke(app, ["bench", "--json", str(tmp_path / "x.json")])
+    assert done.exit_code == 130
+    assert "Interrupted" in done.stdout
+    assert "tiny shuffle" in done.stdout
+    assert not Record.read(tmp_path / "x.json").complete
 
 
 @pytest.fixture

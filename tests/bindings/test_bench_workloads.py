@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,7 @@ from netspectra.bindings.bench.contests import OURS, run_contest
 from netspectra.bindings.bench.ensembles import OFFICIAL, EnsembleSizes, measure_ensemble
 from netspectra.bindings.bench.floors import Work, floor_seconds, stage_work
 from netspectra.bindings.bench.growth import depths_up_to, exponent, grow_clusters, grow_edges, grow_nodes, grow_nulls
+from netspectra.bindings.bench.inertia import median_interval
 from netspectra.bindings.bench.machine import n_cores
 from netspectra.bindings.bench.planted import PlantedPartition
 from netspectra.bindings.bench.records import Measurement, Record
@@ -141,6 +145,24 @@ def test_an_ensemble_beside_the_official_pipeline() -> None:
     assert found[0].unit == "null network"
 
 
+def test_the_interval_of_a_median_needs_six_values() -> None:
+    low, high = median_interval([3.0, 1.0, 2.0, 5.0, 4.0])
+    assert (low, high) == (-math.inf, math.inf)
+    assert median_interval([float(i) for i in range(6)]) == (0.0, 5.0)  # outside with 2 * 2**-6 = 3.1%
+    draws = np.random.default_rng(0).standard_normal((4000, 31))
+    inside = [low <= 0 <= high for low, high in (median_interval(list(each)) for each in draws)]
+    assert 0.95 <= np.mean(inside) <= 0.98
+
+
+@pytest.mark.requires("sklearn")
+def test_a_larger_inertia_leaves_no_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netspectra.bindings.bench.inertia.INERTIA_TOLERANCE", -1.0)
+    run = suites.Run(Record({}), unheard)
+    run.attempt("tiny stages", lambda: run.stages(TINY, 1, 0.1, inertia_sets=8))
+    assert run.record.measurements == []
+    assert "inertia is larger" in run.record.failures[0]
+
+
 def test_an_ensemble_without_a_peer() -> None:
     found = measure_ensemble(TINY, EnsembleSizes(nulls=4, peer_nulls=0, repeats=1))
     assert {(each.side, each.parameters["threads"]) for each in found} == {(OURS, 1), (OURS, n_cores())}
@@ -200,6 +222,29 @@ def test_a_child_tells_seconds_and_memory() -> None:
 
 def test_a_child_that_takes_too_long_is_ended() -> None:
     assert run_child("cluster_planted", {"nodes": 2000}, timeout=0.01) == {"finished": False, "seconds": 0.01}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an orphan has another parent, which Linux tells")
+def test_a_child_ends_with_its_parent() -> None:
+    """The parent is killed at once; nothing but its child holds the pipe, which is closed when that ends."""
+    inner = "from netspectra.bindings.bench.children import run_child; run_child('cluster_planted', {'nodes': 10**8})"
+    with subprocess.Popen([sys.executable, "-c", inner], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+        deadline = time.monotonic() + 60
+        while not (found := children.read_text().split()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        parent.kill()
+    child = Path(f"/proc/{found[0]}/stat")
+    while _runs(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _runs(child)
+
+
+def _runs(stat: Path) -> bool:
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_a_child_that_fails_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:

@@ -137,6 +137,15 @@ def test_few_nulls_are_all_drawn() -> None:
     assert "all null networks drawn that were asked for" in few.summary()
 
 
+@pytest.mark.parametrize("stop", ["fixed", "sequential"])
+def test_fewer_nulls_than_p_needs_tell_nothing(stop: str) -> None:
+    found = run(chain(), n_nulls=18, stop=stop)
+    assert found.p_interval is not None
+    assert found.p_interval[0] == 0.0
+    assert found.verdict.startswith("Cannot tell")
+    assert "too few for a p-value of 0.05" in found.verdict
+
+
 def test_what_is_told(modular: ns.ClusterabilityResult, chance: ns.ClusterabilityResult) -> None:
     for found, side in ((modular, "below"), (chance, "above")):
         text = found.summary()
