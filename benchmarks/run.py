@@ -178,7 +178,7 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--peer-nulls", type=int, default=100, help="of the official pipeline, per repeat")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--many", type=int, default=1000, help="null networks of W2")
-    parser.add_argument("--inertia-sets", type=int, default=400)
+    parser.add_argument("--inertia-sets", type=int, default=1600)
     parser.add_argument("--width", type=int, default=DEEP.width, help="of W3's layers")
     parser.add_argument("--peer-seconds", type=float, default=600.0, help="after which a large peer is stopped")
     parser.add_argument("--nodes", type=int, default=10_000_000, help="of the planted partition")
