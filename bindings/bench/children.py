@@ -46,7 +46,7 @@ def run_child(task: str, options: dict[str, Any], timeout: float | None = None) 
     RuntimeError
         If the child fails.
     """
-    command = [sys.executable, "-m", "netspectra.bindings.bench.children", task, json.dumps(options)]
+    command = [sys.executable, "-m", "netspectra.bindings.bench.children", str(os.getpid()), task, json.dumps(options)]
     began = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         samples = []
@@ -94,8 +94,8 @@ def _end_with_parent(parent: int) -> None:
 def main(arguments: list[str]) -> None:
     """Be the child: run a task and write its figures to standard output."""
     after_import = resident_anonymous()
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    task, options = arguments
+    parent, task, options = arguments
+    threading.Thread(target=_end_with_parent, args=(int(parent),), daemon=True).start()
     figures = getattr(import_module(TASKS), task)(**json.loads(options))
     sys.stdout.write(json.dumps({"after_import": after_import, **figures}) + "\n")
 
