@@ -21,7 +21,7 @@ def run_bench(
     quick: Annotated[bool, typer.Option("--quick", help="Small problems, under 20 seconds.")] = False,
     json: Annotated[Path | None, typer.Option(metavar="OUT.json", help="Write all figures as JSON.")] = None,
 ) -> None:
-    """Measure speed on this machine beside scikit-learn and SciPy, in about a minute."""
+    """Measure speed on this machine beside scikit-learn and SciPy, in about a minute and a half."""
     with one_line_errors():
         from netspectra.bindings.bench.contests import missing_peers
         from netspectra.bindings.bench.machine import describe_machine
