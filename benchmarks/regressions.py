@@ -22,10 +22,9 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from netspectra.bindings.bench.contests import OURS
 from netspectra.bindings.bench.machine import describe_machine
+from netspectra.bindings.bench.references import copy, gemm
 from netspectra.bindings.bench.stages import StageContests, one_thread
 from netspectra.bindings.bench.timing import take_turns
 from netspectra.bindings.bench.workloads import WORKLOADS
@@ -126,15 +125,9 @@ def stages() -> dict[str, Stage]:
     return found
 
 
-def _reference(name: str) -> Callable[[], Any]:
+def _reference(name: str) -> Callable[[], object]:
     """A product of 512 x 512 float32 matrices on one thread, or a copy of 8 MB."""
-    if name == "GEMM":
-        A = np.random.default_rng(0).standard_normal((512, 512), np.float32)
-        C = np.empty_like(A)
-        return lambda: np.matmul(A, A, out=C)
-    source = np.ones(1 << 21, np.float32)
-    target = np.empty_like(source)
-    return lambda: np.copyto(target, source)
+    return gemm(512) if name == "GEMM" else copy(1 << 23)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from netspectra.spectrum.plan import DEFAULT_TOL
 
 __all__ = ["SUITES", "main"]
 
-Steps = list[tuple[str, Callable[[], None]]]
+Steps = list[tuple[str, Callable[[], object]]]
 
 
 def ensembles(run: Run, o: argparse.Namespace) -> Steps:
@@ -80,7 +80,7 @@ def sparse(run: Run, o: argparse.Namespace) -> Steps:
     if shared != o.nodes:
         steps.append(("planted beside lobpcg", partial(run.planted, shared)))
     for tolerance in (None, DEFAULT_TOL):
-        call = partial(_forget, run.planted_peer, shared, "lobpcg", o.peer_seconds, tolerance)
+        call = partial(run.planted_peer, shared, "lobpcg", o.peer_seconds, tolerance)
         steps.append(("scikit-learn lobpcg", call))
     steps.append(("scikit-learn arpack", partial(run.largest_arpack, o.arpack_first, o.arpack_seconds)))
     return steps
@@ -191,11 +191,6 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--clusters", type=int, nargs="+", default=[4, 8, 16, 32, 64])
     parser.add_argument("--steps", type=int, default=600, help="of training")
     return parser.parse_args(arguments)
-
-
-def _forget(call: Callable[..., Any], *arguments: Any) -> None:
-    """Call what returns something that nobody here needs."""
-    call(*arguments)
 
 
 if __name__ == "__main__":

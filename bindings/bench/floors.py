@@ -8,10 +8,8 @@ numbers, comparisons and the latency of short loops, has no place in it and is w
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-
+from netspectra.bindings.bench.references import copy, gemm
 from netspectra.bindings.bench.stages import StageContests
 from netspectra.bindings.bench.timing import take_turns
 from netspectra.kernels.weights import n_stored
@@ -71,11 +69,9 @@ def stage_work(contests: StageContests) -> dict[str, Work]:
 def floor_seconds(contests: StageContests) -> dict[str, float]:
     """Seconds of the floor of each stage; call it within ``one_thread``. ``whole null`` is the sum of its parts."""
     work = stage_work(contests)
-    flop_rate = _gemm_rate()
-    rates = {each.resident: 0.0 for each in work.values()}
-    for resident in rates:
-        rates[resident] = _copy_rate(resident)
-    floors = {name: max(each.traffic / rates[each.resident], each.flops / flop_rate) for name, each in work.items()}
+    per_flop = _shortest(gemm(GEMM_SIZE)) / (2 * GEMM_SIZE**3)
+    per_byte = {size: _shortest(copy(size)) / (2 * size) for size in {each.resident for each in work.values()}}
+    floors = {name: max(each.traffic * per_byte[each.resident], each.flops * per_flop) for name, each in work.items()}
     return {**floors, "whole null": sum(floors[name] for name in _PARTS)}
 
 
@@ -91,19 +87,5 @@ def _gram_flops(contests: StageContests) -> float:
     return float(sum(structure.sizes[layer] * around**2 for layer, around in neighbours.items()))
 
 
-def _gemm_rate() -> float:
-    """Operations per second in a product of float32 matrices."""
-    A = np.random.default_rng(0).standard_normal((GEMM_SIZE, GEMM_SIZE), np.float32)
-    C = np.empty_like(A)
-    return 2 * GEMM_SIZE**3 / _shortest(lambda: np.matmul(A, A, out=C))
-
-
-def _copy_rate(size: int) -> float:
-    """Bytes per second, read and written, in copies of an array of so many bytes."""
-    source = np.ones(max(size // 4, 1), np.float32)
-    target = np.empty_like(source)
-    return 2 * source.nbytes / _shortest(lambda: np.copyto(target, source))
-
-
-def _shortest(call: Callable[[], Any]) -> float:
+def _shortest(call: Callable[[], object]) -> float:
     return take_turns({"call": call}, 30, budget=1.0)["call"].best

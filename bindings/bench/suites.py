@@ -55,7 +55,7 @@ class Run:
     say: Callable[[str], None]
     path: Path | None = None
 
-    def attempt(self, name: str, suite: Callable[[], None]) -> None:
+    def attempt(self, name: str, suite: Callable[[], object]) -> None:
         """Run a suite; a failed check of accuracy is recorded, and the run goes on."""
         self.say(name)
         try:

@@ -92,6 +92,5 @@ def _solve(probability: Callable[[float], float], target: float, extreme: float)
     for _ in range(_HALVINGS):
         middle = (near + far) / 2
         near, far = (middle, far) if probability(middle) > target else (near, middle)
-    if near == extreme or far == 1 - extreme:  # an end of the interval of all p, exactly
-        return extreme if near == extreme else far
-    return (near + far) / 2
+    ends = [p for p in (near, far) if p in (0.0, 1.0)]  # one that was never left is the answer, exactly
+    return ends[0] if ends else (near + far) / 2
