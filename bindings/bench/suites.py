@@ -3,12 +3,10 @@
 A suite adds its measurements to a record, and goals where it was asked at the size that the goal is about.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from netspectra.bindings.bench.accuracy import AccuracyError, require
+from netspectra.bindings.bench.accuracy import require
 from netspectra.bindings.bench.children import run_child
 from netspectra.bindings.bench.clusterings import clustering_contest
 from netspectra.bindings.bench.contests import has_sklearn, run_contest
@@ -27,7 +25,8 @@ from netspectra.bindings.bench.growth import (
 )
 from netspectra.bindings.bench.inertia import compare_inertia
 from netspectra.bindings.bench.machine import n_cores
-from netspectra.bindings.bench.records import OURS, Goal, Measurement, Record
+from netspectra.bindings.bench.recording import Recording
+from netspectra.bindings.bench.records import OURS, Measurement
 from netspectra.bindings.bench.solvers import EIGEN_PEERS
 from netspectra.bindings.bench.stages import StageContests, one_thread
 from netspectra.bindings.bench.workloads import DEEP, VGG16, WIDE_EDGES, WORKLOADS, ChainWorkload, wide_sizes
@@ -38,49 +37,8 @@ MOST_GROWTH = 1.05
 GB = 1e9
 
 
-@dataclass
-class Run:
-    """A record in the making.
-
-    Attributes
-    ----------
-    record : Record
-    say : callable
-        Told what is being done.
-    path : Path, optional
-        Written after every suite, so that a run that is stopped leaves its figures.
-    """
-
-    record: Record
-    say: Callable[[str], None]
-    path: Path | None = None
-
-    def attempt(self, name: str, suite: Callable[[], object]) -> None:
-        """Run a suite; a failed check of accuracy is recorded, and the run goes on."""
-        self.say(name)
-        try:
-            suite()
-        except AccuracyError as error:
-            self.record.failures.append(f"{name}: {error}")
-            self.say(f"{name} FAILED: {error}")
-        self._write()
-
-    def finish(self) -> None:
-        """Mark the record as complete."""
-        self.record.complete = True
-        self._write()
-
-    def _write(self) -> None:
-        if self.path is not None:
-            self.record.write(self.path)
-
-    def add(self, found: Sequence[Measurement]) -> None:
-        """Keep measurements."""
-        self.record.measurements += found
-
-    def goal(self, name: str, value: float, bound: float, *, at_least: bool = False, unit: str = "") -> None:
-        """Keep a goal."""
-        self.record.goals.append(Goal(name, value, bound, at_least, unit))
+class Run(Recording):
+    """The suites, each adding to a record in the making."""
 
     # -- null networks and clusterings of one workload
 
